@@ -1,0 +1,1 @@
+"""Actions that follow your data, on time."""

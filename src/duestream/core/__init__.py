@@ -1,0 +1,1 @@
+"""What duestream decides, as plain functions of their arguments. Standard library only; no I/O, no clock."""

@@ -1,0 +1,1 @@
+"""The engine on one machine: one process, one data folder, AWS's own wire protocols."""

@@ -1,0 +1,1 @@
+"""One room per AWS service: OPERATIONS = {name: function}."""

@@ -1,0 +1,1 @@
+"""The SQLite side: items, stream records, schedules, queues, emails, outcomes. No HTTP."""
