@@ -169,6 +169,8 @@ CREATE TABLE email (
     text_part     TEXT,
     html_part     TEXT,
     raw           BLOB,                                 -- the MIME message where the sender gave one
+    details       BLOB NOT NULL DEFAULT x'7b7d',        -- JSON: reply_to, return_path, tags
     delivery_id   TEXT,                                 -- of the schedule that sent it; null: sent through the API
     sent_at_ms    INTEGER NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX email_by_message_id ON email (message_id);  -- they grow with time: appended to

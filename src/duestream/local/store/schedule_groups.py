@@ -1,0 +1,76 @@
+"""Schedule groups in the store. The group `default` is always there; each app's schedules have a group of their own."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from duestream.local.store.schedules import Executes
+from duestream.local.store.writer import Transaction
+
+DEFAULT_GROUP = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleGroup:
+    """One schedule group."""
+
+    id: int
+    name: str
+    region: str
+    state: Literal["ACTIVE", "DELETING"]
+    raw_tags: bytes
+    client_token: str | None
+    created_at_ms: int
+    last_modified_at_ms: int
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tag keys to values."""
+        tags: dict[str, str] = msgspec.json.decode(self.raw_tags)
+        return tags
+
+    @property
+    def arn(self) -> str:
+        """``arn:aws:scheduler:{region}:{account}:schedule-group/{name}``."""
+        return f"arn:aws:scheduler:{self.region}:000000000000:schedule-group/{self.name}"
+
+
+_COLUMNS = "id, name, region, state, tags, client_token, created_at_ms, last_modified_at_ms"
+
+
+def get_group(connection: Executes, name: str) -> ScheduleGroup | None:
+    """The group of that name."""
+    found = connection.execute(f"SELECT {_COLUMNS} FROM schedule_group WHERE name = ?", (name,)).fetchone()
+    return ScheduleGroup(*found) if found else None
+
+
+def list_groups(
+    connection: Executes, *, name_prefix: str = "", after_name: str = "", limit: int = 100
+) -> list[ScheduleGroup]:
+    """Groups by name, after `after_name`."""
+    rows: Any = connection.execute(
+        f"SELECT {_COLUMNS} FROM schedule_group WHERE name > ? AND instr(name, ?) = 1 ORDER BY name LIMIT ?",
+        (after_name, name_prefix, limit),
+    )
+    return [ScheduleGroup(*row) for row in rows]
+
+
+def put_group(
+    tx: Transaction,
+    name: str,
+    *,
+    region: str,
+    now_ms: int,
+    tags: dict[str, str] | None = None,
+    client_token: str | None = None,
+) -> ScheduleGroup:
+    """The group of that name, created if it is missing."""
+    tx.execute(
+        "INSERT INTO schedule_group (name, region, state, tags, client_token, created_at_ms, last_modified_at_ms) "
+        "VALUES (?, ?, 'ACTIVE', ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+        (name, region, msgspec.json.encode(tags or {}), client_token, now_ms, now_ms),
+    )
+    group = get_group(tx, name)
+    assert group is not None
+    return group

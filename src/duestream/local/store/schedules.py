@@ -1,0 +1,322 @@
+"""Schedules in the store: put, get, delete, what is due, and how a delivery ended.
+
+A rule's schedules and those made through EventBridge Scheduler's API stand in one table and are
+delivered alike. A schedule's `body` is what GetSchedule shows of it; columns hold what the engine asks
+for. `version` grows with every put, so that the end of a delivery that began before a put is known to
+be of the old one.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import apsw
+import msgspec
+
+from duestream.clock import to_ms
+from duestream.core.schedule import Schedule, at_expression
+from duestream.local.store.writer import ScheduleChanged, Transaction
+
+OutcomeKind = Literal["delivered", "skipped", "dead_lettered", "dropped"]
+
+_COLUMNS = (
+    "s.id, s.group_id, g.name, g.region, s.name, s.version, s.state, s.due_at_ms, s.attempt_at_ms, s.attempts, "
+    "s.rule, s.table_id, s.partition_key, s.sort_key, s.body, s.created_at_ms, s.last_modified_at_ms"
+)
+_FROM = "FROM schedule s JOIN schedule_group g ON g.id = s.group_id"
+
+
+class Executes(Protocol):
+    """A connection or a transaction: what a query needs."""
+
+    def execute(self, sql: str, bindings: Any = ()) -> apsw.Cursor:
+        """Run one statement."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRow:
+    """One schedule as it stands in the store."""
+
+    id: int
+    group_id: int
+    group_name: str
+    region: str
+    name: str
+    version: int
+    state: Literal["ENABLED", "DISABLED"]
+    due_at_ms: int | None
+    attempt_at_ms: int | None
+    attempts: int
+    rule: str | None
+    table_id: int | None
+    partition_key: bytes | None
+    sort_key: bytes | None
+    raw_body: bytes
+    created_at_ms: int
+    last_modified_at_ms: int
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What GetSchedule shows, under AWS's names: ScheduleExpression, Target, ActionAfterCompletion, ..."""
+        body: dict[str, Any] = msgspec.json.decode(self.raw_body)
+        return body
+
+    @property
+    def arn(self) -> str:
+        """``arn:aws:scheduler:{region}:{account}:schedule/{group}/{name}``."""
+        return f"arn:aws:scheduler:{self.region}:000000000000:schedule/{self.group_name}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemIdentity:
+    """Which item a rule's schedule hangs on: its table and key, in the store's terms."""
+
+    table_id: int
+    partition_key: bytes
+    sort_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the delivery of one schedule's occurrence ended."""
+
+    kind: OutcomeKind
+    delivery_id: str
+    target_arn: str
+    due_at_ms: int
+    ended_at_ms: int
+    attempts: int
+    reason: str | None = None
+
+
+def name_hash(group_name: str, name: str) -> int:
+    """63 bits of a hash: a narrow index entry. Equal hashes are told apart by the name itself."""
+    digest = hashlib.blake2b(f"{group_name}/{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) >> 1
+
+
+def get_schedule(connection: Executes, group_name: str, name: str) -> ScheduleRow | None:
+    """The schedule of that group and name."""
+    found = connection.execute(
+        f"SELECT {_COLUMNS} {_FROM} WHERE s.name_hash = ? AND s.name = ? AND g.name = ?",
+        (name_hash(group_name, name), name, group_name),
+    ).fetchone()
+    return ScheduleRow(*found) if found else None
+
+
+def get_schedule_by_id(connection: Executes, schedule_id: int) -> ScheduleRow | None:
+    """The schedule of that row."""
+    found = connection.execute(f"SELECT {_COLUMNS} {_FROM} WHERE s.id = ?", (schedule_id,)).fetchone()
+    return ScheduleRow(*found) if found else None
+
+
+def list_schedules(
+    connection: Executes,
+    *,
+    group_name: str | None = None,
+    name_prefix: str | None = None,
+    state: str | None = None,
+    after_id: int = 0,
+    limit: int = 100,
+) -> list[ScheduleRow]:
+    """Schedules in the order in which they were made (AWS documents none), after the row `after_id`."""
+    conditions: list[str] = ["s.id > ?"]
+    bindings: list[Any] = [after_id]
+    for condition, value in (
+        ("g.name = ?", group_name),
+        ("instr(s.name, ?) = 1", name_prefix),
+        ("s.state = ?", state),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            bindings.append(value)
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} {_FROM} WHERE {' AND '.join(conditions)} ORDER BY s.id LIMIT ?", (*bindings, limit)
+    )
+    return [ScheduleRow(*row) for row in rows]
+
+
+def put_schedule(
+    tx: Transaction,
+    *,
+    group_id: int,
+    group_name: str,
+    name: str,
+    state: str,
+    due_at_ms: int | None,
+    body: Mapping[str, Any],
+    now_ms: int,
+    rule: str | None = None,
+    item: ItemIdentity | None = None,
+) -> int:
+    """Create the schedule, or replace it whole; its attempts start anew. Returns its row's id."""
+    attempt_at_ms = due_at_ms if state == "ENABLED" else None
+    values = (
+        state,
+        due_at_ms,
+        attempt_at_ms,
+        rule,
+        item.table_id if item else None,
+        item.partition_key if item else None,
+        item.sort_key if item else None,
+        msgspec.json.encode(body),
+        now_ms,
+    )
+    hashed = name_hash(group_name, name)
+    found = tx.execute(
+        "SELECT id, version FROM schedule WHERE name_hash = ? AND name = ? AND group_id = ?", (hashed, name, group_id)
+    ).fetchone()
+    if found:
+        schedule_id, version = found[0], found[1] + 1
+        tx.execute(
+            "UPDATE schedule SET state = ?, due_at_ms = ?, attempt_at_ms = ?, attempts = 0, rule = ?, table_id = ?, "
+            "partition_key = ?, sort_key = ?, body = ?, last_modified_at_ms = ?, version = version + 1 WHERE id = ?",
+            (*values, schedule_id),
+        )
+    else:
+        version = 1
+        tx.execute(
+            "INSERT INTO schedule (group_id, name, name_hash, state, due_at_ms, attempt_at_ms, rule, table_id, "
+            "partition_key, sort_key, body, last_modified_at_ms, created_at_ms) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (group_id, name, hashed, *values, now_ms),
+        )
+        schedule_id = tx.last_id()
+    tx.announce(ScheduleChanged(schedule_id, version, attempt_at_ms))
+    return int(schedule_id)
+
+
+def put_rule_schedule(tx: Transaction, schedule: Schedule, *, group_id: int, item: ItemIdentity, now_ms: int) -> int:
+    """Put what the planner asked for on behalf of one item."""
+    return put_schedule(
+        tx,
+        group_id=group_id,
+        group_name=schedule.group_name,
+        name=schedule.name,
+        state="ENABLED",
+        due_at_ms=to_ms(schedule.due_at),
+        body=_body_of(schedule),
+        now_ms=now_ms,
+        rule=schedule.rule,
+        item=item,
+    )
+
+
+def _body_of(schedule: Schedule) -> dict[str, Any]:
+    target: dict[str, Any] = {
+        "Arn": schedule.invocation.target_arn,
+        "RoleArn": f"arn:aws:iam::000000000000:role/duestream-{schedule.group_name}",
+        "Input": schedule.invocation.input,
+        "RetryPolicy": {
+            "MaximumEventAgeInSeconds": int(schedule.retry.max_age.total_seconds()),
+            "MaximumRetryAttempts": schedule.retry.attempts,
+        },
+    }
+    if schedule.dead_letter_queue_arn is not None:
+        target["DeadLetterConfig"] = {"Arn": schedule.dead_letter_queue_arn}
+    if schedule.invocation.message_group_id is not None:
+        target["SqsParameters"] = {"MessageGroupId": schedule.invocation.message_group_id}
+    return {
+        "ScheduleExpression": at_expression(schedule.due_at),
+        "ScheduleExpressionTimezone": "UTC",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "ActionAfterCompletion": "DELETE",
+        "Target": target,
+    }
+
+
+def delete_schedule(tx: Transaction, group_name: str, name: str) -> bool:
+    """Delete; fine if missing. Says whether there was one."""
+    found = tx.execute(
+        "DELETE FROM schedule WHERE name_hash = ? AND name = ? "
+        "AND group_id = (SELECT id FROM schedule_group WHERE name = ?) RETURNING id, version",
+        (name_hash(group_name, name), name, group_name),
+    ).fetchone()
+    if found is None:
+        return False
+    tx.announce(ScheduleChanged(found[0], found[1], None))
+    return True
+
+
+def delete_of_table(tx: Transaction, table_id: int, limit: int) -> int:
+    """Delete up to `limit` schedules of a table that was deleted; says how many went.
+
+    Scans the schedules once (there is no index on the table: every put would pay for it).
+    """
+    tx.execute(
+        "DELETE FROM schedule WHERE id IN (SELECT id FROM schedule WHERE table_id = ? LIMIT ?)", (table_id, limit)
+    )
+    return int(tx.connection.changes())
+
+
+def due(connection: Executes, *, until_ms: int, limit: int) -> list[tuple[int, int, int]]:
+    """(id, version, attempt_at_ms) of what is to be tried by then, oldest first, so that a late start goes in order."""
+    return connection.execute(
+        "SELECT id, version, attempt_at_ms FROM schedule WHERE attempt_at_ms <= ? ORDER BY attempt_at_ms, id LIMIT ?",
+        (until_ms, limit),
+    ).fetchall()
+
+
+def begin_attempt(tx: Transaction, row: ScheduleRow) -> int:
+    """Count an attempt that is about to leave the process; says its number, from 1."""
+    tx.execute("UPDATE schedule SET attempts = attempts + 1 WHERE id = ?", (row.id,))
+    return row.attempts + 1
+
+
+def retry(tx: Transaction, row: ScheduleRow, *, attempts: int, at_ms: int) -> None:
+    """Have the same occurrence tried again at that moment."""
+    tx.execute("UPDATE schedule SET attempts = ?, attempt_at_ms = ? WHERE id = ?", (attempts, at_ms, row.id))
+    tx.announce(ScheduleChanged(row.id, row.version, at_ms))
+
+
+def complete(tx: Transaction, row: ScheduleRow, outcome: Outcome) -> None:
+    """Record how the occurrence ended; the schedule goes, or stays with nothing to come (as AWS keeps it)."""
+    record_outcome(tx, outcome, group_name=row.group_name, name=row.name, rule=row.rule, table_id=row.table_id)
+    if row.rule is not None or row.body.get("ActionAfterCompletion") == "DELETE":
+        tx.execute("DELETE FROM schedule WHERE id = ?", (row.id,))
+    else:
+        tx.execute("UPDATE schedule SET due_at_ms = NULL, attempt_at_ms = NULL WHERE id = ?", (row.id,))
+
+
+def record_outcome(
+    tx: Transaction, outcome: Outcome, *, group_name: str, name: str, rule: str | None, table_id: int | None
+) -> None:
+    """Keep how a delivery ended."""
+    tx.execute(
+        "INSERT INTO outcome (schedule_group, schedule_name, name_hash, kind, rule, table_id, delivery_id, target_arn, "
+        "due_at_ms, ended_at_ms, attempts, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            group_name,
+            name,
+            name_hash(group_name, name),
+            outcome.kind,
+            rule,
+            table_id,
+            outcome.delivery_id,
+            outcome.target_arn,
+            outcome.due_at_ms,
+            outcome.ended_at_ms,
+            outcome.attempts,
+            outcome.reason,
+        ),
+    )
+
+
+def outcomes_of(connection: Executes, group_name: str, name: str) -> Iterator[Outcome]:
+    """How this schedule's deliveries ended, oldest first."""
+    rows = connection.execute(
+        "SELECT kind, delivery_id, target_arn, due_at_ms, ended_at_ms, attempts, reason FROM outcome "
+        "WHERE name_hash = ? AND schedule_name = ? AND schedule_group = ? ORDER BY id",
+        (name_hash(group_name, name), name, group_name),
+    )
+    return (Outcome(*row) for row in rows)
+
+
+def count_pending(connection: Executes, *, rules: bool | None = None) -> int:
+    """How many schedules have something to come; `rules`: only those of rules, or only those of the API."""
+    where = {None: "", True: " AND rule IS NOT NULL", False: " AND rule IS NULL"}[rules]
+    return int(
+        connection.execute(f"SELECT count(*) FROM schedule WHERE attempt_at_ms IS NOT NULL{where}").fetchone()[0]
+    )
