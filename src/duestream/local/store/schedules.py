@@ -251,11 +251,16 @@ def delete_of_table(tx: Transaction, table_id: int, limit: int) -> int:
     return int(tx.connection.changes())
 
 
-def due(connection: Executes, *, until_ms: int, limit: int) -> list[tuple[int, int, int]]:
-    """(id, version, attempt_at_ms) of what is to be tried by then, oldest first, so that a late start goes in order."""
-    return connection.execute(
-        "SELECT id, version, attempt_at_ms FROM schedule WHERE attempt_at_ms <= ? ORDER BY attempt_at_ms, id LIMIT ?",
-        (until_ms, limit),
+#: Everything up to this (moment, row) has been seen; rows of one moment are told apart by their id.
+Horizon = tuple[int, int]
+
+
+def due(connection: Executes, *, after: Horizon, until_ms: int, limit: int) -> list[tuple[int, int, int]]:
+    """(attempt_at_ms, id, version) of what is to be tried by `until_ms`, oldest first, beyond what was seen."""
+    return connection.execute(  # type: ignore[return-value]  # apsw types rows as tuples of anything
+        "SELECT attempt_at_ms, id, version FROM schedule WHERE attempt_at_ms BETWEEN ?1 AND ?3 "
+        "AND (attempt_at_ms > ?1 OR id > ?2) ORDER BY attempt_at_ms, id LIMIT ?4",
+        (*after, until_ms, limit),
     ).fetchall()
 
 
@@ -317,6 +322,5 @@ def outcomes_of(connection: Executes, group_name: str, name: str) -> Iterator[Ou
 def count_pending(connection: Executes, *, rules: bool | None = None) -> int:
     """How many schedules have something to come; `rules`: only those of rules, or only those of the API."""
     where = {None: "", True: " AND rule IS NOT NULL", False: " AND rule IS NULL"}[rules]
-    return int(
-        connection.execute(f"SELECT count(*) FROM schedule WHERE attempt_at_ms IS NOT NULL{where}").fetchone()[0]
-    )
+    query = f"SELECT count(*) FROM schedule WHERE attempt_at_ms IS NOT NULL{where}"
+    return int(connection.execute(query).fetchall()[0][0])  # type: ignore[arg-type]  # count(*) is an integer

@@ -109,7 +109,6 @@ CREATE TABLE outcome (
     kind           TEXT NOT NULL CHECK (kind IN ('delivered', 'skipped', 'dead_lettered', 'dropped')),
     rule           TEXT,
     table_id       INTEGER,
-    item_key       BLOB,                                -- JSON of the key's attribute values
     delivery_id    TEXT NOT NULL,
     target_arn     TEXT NOT NULL,
     due_at_ms      INTEGER NOT NULL,
