@@ -36,6 +36,21 @@ class SettingsError(Error):
     """The settings given at the door contradict each other or are incomplete."""
 
 
+class DeliveryError(Error):
+    """An attempt to deliver to a target outside failed.
+
+    Args:
+        code: what the far side called it, or a name of ours: ``"550"``, ``"503"``, ``"ConnectionError"``.
+        message: the far side's text, or ours.
+        retryable: a later attempt may go well.
+        retry_after: the far side asked not to be tried again before so many seconds; None: it asked nothing.
+    """
+
+    def __init__(self, code: str, message: str, *, retryable: bool, retry_after: float | None = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code, self.message, self.retryable, self.retry_after = code, message, retryable, retry_after
+
+
 class ServiceError(Error):
     """An answer of AWS's that is an error. A child's class name is AWS's error code.
 
@@ -60,6 +75,10 @@ class ServiceError(Error):
 
 class ValidationException(ServiceError):
     """The request is not one that AWS would carry out."""
+
+
+class SerializationException(ServiceError):
+    """The request's body is not of the types that the operation's shapes ask for (JSON protocols)."""
 
 
 class ConditionalCheckFailedException(ServiceError):

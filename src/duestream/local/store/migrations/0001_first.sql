@@ -7,6 +7,7 @@
 CREATE TABLE dynamodb_table (
     id                 INTEGER PRIMARY KEY AUTOINCREMENT,
     name               TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 3 AND 255),
+    revision           INTEGER NOT NULL UNIQUE,         -- random, new with every change: what is cached is looked up by it
     region             TEXT NOT NULL,
     status             TEXT NOT NULL CHECK (status IN ('ACTIVE', 'DELETING')),
     partition_key      TEXT NOT NULL,
@@ -20,6 +21,12 @@ CREATE TABLE dynamodb_table (
     size_bytes         INTEGER NOT NULL DEFAULT 0       -- as DynamoDB counts
 ) STRICT;
 
+-- Deleted tables whose items, or schedules of rules, are not all gone yet. The name is free again at once.
+CREATE TABLE deleted_table (
+    id            INTEGER PRIMARY KEY,                  -- the table's
+    deleted_at_ms INTEGER NOT NULL
+) STRICT;
+
 -- A stream outlives its being switched off, and its table, until its last record is trimmed.
 CREATE TABLE stream (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -31,7 +38,10 @@ CREATE TABLE stream (
     key_schema    BLOB NOT NULL,                        -- JSON, as DescribeStream shows it
     status        TEXT NOT NULL CHECK (status IN ('ENABLED', 'DISABLED')),
     created_at_ms INTEGER NOT NULL,
-    UNIQUE (table_name, label)
+    disabled_at_ms INTEGER,
+    trimmed_sequence INTEGER NOT NULL DEFAULT 0,        -- the last record that is gone
+    UNIQUE (table_name, label),
+    CHECK ((status = 'DISABLED') = (disabled_at_ms IS NOT NULL))
 ) STRICT;
 
 CREATE TABLE item (
@@ -39,6 +49,7 @@ CREATE TABLE item (
     table_id      INTEGER NOT NULL,
     partition_key BLOB NOT NULL,                        -- order-preserving bytes (core.attributes.key_bytes)
     sort_key      BLOB NOT NULL,                        -- empty where the table has none
+    size_bytes    INTEGER NOT NULL,                     -- as DynamoDB counts
     body          BLOB NOT NULL                         -- the item, JSON of attribute values
 ) STRICT;
 CREATE UNIQUE INDEX item_by_key ON item (table_id, partition_key, sort_key);
@@ -127,25 +138,49 @@ CREATE TABLE queue (
     attributes          BLOB NOT NULL,                  -- JSON object of strings, as SetQueueAttributes gave them
     tags                BLOB NOT NULL DEFAULT x'7b7d',
     created_at_ms       INTEGER NOT NULL,
-    last_modified_at_ms INTEGER NOT NULL
+    last_modified_at_ms INTEGER NOT NULL,
+    purged_at_ms        INTEGER                         -- when PurgeQueue was last called
 ) STRICT;
 
 CREATE TABLE message (
-    id                   INTEGER PRIMARY KEY AUTOINCREMENT,
+    id                   INTEGER PRIMARY KEY AUTOINCREMENT,  -- a FIFO queue's order, and its sequence numbers
     queue_id             INTEGER NOT NULL,
     message_id           TEXT NOT NULL,
     body                 TEXT NOT NULL,
-    attributes           BLOB,                          -- JSON of MessageAttributes; null: none
-    system_attributes    BLOB,                          -- JSON: AWSTraceHeader, SenderId, ...
+    attributes           BLOB,                          -- JSON of MessageAttributes, binary values in base64; null: none
+    system_attributes    BLOB,                          -- JSON of strings: AWSTraceHeader, DeadLetterQueueSourceArn
     group_id             TEXT,
     deduplication_id     TEXT,
+    message_group_id     INTEGER,                       -- message_group.id; null in standard queues
     sent_at_ms           INTEGER NOT NULL,
-    visible_at_ms        INTEGER NOT NULL,
-    receive_count        INTEGER NOT NULL DEFAULT 0,
-    first_received_at_ms INTEGER,
-    receipt              TEXT                           -- of the last receive; an older handle still deletes a standard message
+    visible_at_ms        INTEGER NOT NULL,              -- in the future: delayed, or in flight where it was received
+    receive_count        INTEGER NOT NULL DEFAULT 0,    -- also the generation of the newest receipt handle
+    first_received_at_ms INTEGER
 ) STRICT;
-CREATE INDEX message_by_visibility ON message (queue_id, visible_at_ms);
+CREATE INDEX message_by_visibility ON message (queue_id, visible_at_ms, sent_at_ms);
+CREATE INDEX message_by_group ON message (message_group_id, id) WHERE message_group_id IS NOT NULL;
+
+-- The message groups of FIFO queues that hold messages, so that a receive passes over a blocked group at once.
+CREATE TABLE message_group (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue_id        INTEGER NOT NULL,
+    name            TEXT NOT NULL,
+    available_at_ms INTEGER NOT NULL,                   -- when its first message can be received
+    UNIQUE (queue_id, name)
+) STRICT;
+CREATE INDEX message_group_by_availability ON message_group (queue_id, available_at_ms);
+
+-- What was sent to FIFO queues of late, in the order of sending; kept for the deduplication interval.
+CREATE TABLE deduplication (
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue_id         INTEGER NOT NULL,
+    scope            TEXT NOT NULL,                     -- the message group, or empty: the whole queue
+    deduplication_id TEXT NOT NULL,
+    message_row_id   INTEGER NOT NULL,
+    message_id       TEXT NOT NULL,
+    sent_at_ms       INTEGER NOT NULL,
+    UNIQUE (queue_id, scope, deduplication_id)
+) STRICT;
 
 -- SES --------------------------------------------------------------------------------------------------
 
