@@ -121,17 +121,16 @@ class Writer:
 
     def _run_group(self) -> None:
         group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except apsw.Error as error:
-            self._end_group([(future, None) for _, future in group], [], error)
-            return
         done: list[tuple[asyncio.Future[Any], Any]] = []
         announcements: list[Announcement] = []
-        for job, future in group:
-            if future.cancelled():
-                continue
-            self._run_job(job, future, done, announcements)
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for job, future in group:
+                if not future.cancelled():
+                    self._run_job(job, future, done, announcements)
+        except (apsw.Error, OSError) as error:
+            self._end_group([(future, None) for _, future in group], [], error)
+            return
         committing = asyncio.get_running_loop().run_in_executor(self._disk, self._connection.execute, "COMMIT")
         committing.add_done_callback(lambda commit: self._end_group(done, announcements, commit.exception()))
 
@@ -146,9 +145,14 @@ class Writer:
         self._connection.execute("SAVEPOINT job")
         try:
             result = job(transaction)
-        except Exception as error:  # noqa: BLE001 - whatever a job raises is its caller's answer
+        except Exception as error:
+            # A full disk or a failing one makes SQLite undo the whole transaction, the group's other jobs with it.
+            if not self._connection.in_transaction:
+                raise
             self._connection.execute("ROLLBACK TO job")
             self._connection.execute("RELEASE job")
+            if isinstance(error, apsw.FullError | apsw.IOError | apsw.CorruptError):
+                raise
             future.set_exception(error)
         else:
             self._connection.execute("RELEASE job")
