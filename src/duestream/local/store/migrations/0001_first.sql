@@ -155,7 +155,8 @@ CREATE TABLE message (
     sent_at_ms           INTEGER NOT NULL,
     visible_at_ms        INTEGER NOT NULL,              -- in the future: delayed, or in flight where it was received
     receive_count        INTEGER NOT NULL DEFAULT 0,    -- also the generation of the newest receipt handle
-    first_received_at_ms INTEGER
+    first_received_at_ms INTEGER,
+    received_at_ms       INTEGER                        -- of the last receive
 ) STRICT;
 CREATE INDEX message_by_visibility ON message (queue_id, visible_at_ms, sent_at_ms);
 CREATE INDEX message_by_group ON message (message_group_id, id) WHERE message_group_id IS NOT NULL;
