@@ -80,9 +80,10 @@ def check_attributes(attributes: MessageAttributes, *, kind: str = "user") -> No
                 f"The message attribute '{name}' must contain a non-empty message attribute type."
             )
         if _DATA_TYPE.match(data_type) is None:
+            # grafana/k6-jslib-aws#65 (2023) quotes AWS.
             raise InvalidParameterValueException(
-                f"The message attribute '{name}' has an invalid message attribute type, "
-                "the set of supported type prefixes is Binary, Number, and String."
+                f"The type of message ({kind}) attribute '{name}' is invalid. "
+                "You must use only the following supported type prefixes: Binary, Number, String."
             )
         _check_value(name, data_type, attribute, kind)
 
