@@ -1,0 +1,247 @@
+"""DynamoDB tables: what was declared, and the counters that DescribeTable shows."""
+
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+import msgspec
+
+from duestream.core.schedule import Place
+from duestream.local.store import schedules, streams
+from duestream.local.store.streams import Stream
+from duestream.local.store.writer import Transaction
+
+#: Tables kept in memory; they are looked up by a random revision, so a stale one is never found.
+MAX_KNOWN_TABLES = 10_000
+#: Items of a deleted table that go in one transaction, so that the loop is never held up for long.
+PURGE_CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as it was declared. Counters are not in it: they change with every write."""
+
+    id: int
+    name: str
+    region: str
+    status: str
+    partition_key: str
+    partition_key_type: str
+    sort_key: str | None
+    sort_key_type: str | None
+    #: The stream that is switched on.
+    stream: Stream | None
+    #: Everything else that CreateTable and UpdateTable gave, under AWS's names, and the table's id.
+    declaration: Mapping[str, Any]
+    created_at_ms: int
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """Names of the partition key and, where there is one, the sort key."""
+        return (self.partition_key,) if self.sort_key is None else (self.partition_key, self.sort_key)
+
+    @property
+    def arn(self) -> str:
+        """``arn:aws:dynamodb:<region>:<account>:table/<name>``."""
+        return Place(region=self.region).arn("dynamodb", f"table/{self.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class TableCounters:
+    """How much a table holds, as DynamoDB counts (exact here; AWS refreshes it every six hours)."""
+
+    item_count: int
+    size_bytes: int
+
+
+_known: dict[int, Table] = {}
+
+_REVISION = "SELECT revision FROM dynamodb_table WHERE name = ?"
+_TABLE = """SELECT revision, id, name, region, status, partition_key, partition_key_type, sort_key, sort_key_type,
+    stream_id, declaration, created_at_ms FROM dynamodb_table WHERE name = ?"""
+_BY_ID = "SELECT name FROM dynamodb_table WHERE id = ?"
+_COUNTERS = "SELECT item_count, size_bytes FROM dynamodb_table WHERE id = ?"
+_COUNT = "UPDATE dynamodb_table SET item_count = item_count + ?, size_bytes = size_bytes + ? WHERE id = ?"
+
+
+def get_table(connection: apsw.Connection, name: str) -> Table | None:
+    """The table of that name. Hot: one indexed look-up; the rest comes from memory."""
+    revision = connection.execute(_REVISION, (name,)).get
+    if revision is None:
+        return None
+    table = _known.get(revision)
+    return table if table is not None else _load(connection, name)
+
+
+def get_table_by_id(connection: apsw.Connection, table_id: int) -> Table | None:
+    """The table with that id; None: deleted."""
+    name = connection.execute(_BY_ID, (table_id,)).get
+    return None if name is None else get_table(connection, name)
+
+
+def _load(connection: apsw.Connection, name: str) -> Table | None:
+    row: Any = connection.execute(_TABLE, (name,)).get
+    if row is None:
+        return None
+    revision, table_id, found, region, status, *keys = row
+    partition_key, partition_key_type, sort_key, sort_key_type, stream_id, declaration, created_at_ms = keys
+    table = Table(
+        table_id,
+        found,
+        region,
+        status,
+        partition_key,
+        partition_key_type,
+        sort_key,
+        sort_key_type,
+        None if stream_id is None else streams.get_stream(connection, stream_id),
+        msgspec.json.decode(declaration),
+        created_at_ms,
+    )
+    if len(_known) >= MAX_KNOWN_TABLES:
+        _known.clear()
+    _known[revision] = table
+    return table
+
+
+def _reload(tx: Transaction, name: str) -> Table:
+    table = _load(tx.connection, name)
+    assert table is not None
+    return table
+
+
+def _new_revision() -> int:
+    """Random, so that a revision of a transaction that was undone never comes again."""
+    return secrets.randbits(62)
+
+
+def list_tables(connection: apsw.Connection, *, after: str, limit: int) -> list[str]:
+    """Names in their order, from the one that follows `after` (empty: from the first)."""
+    sql = "SELECT name FROM dynamodb_table WHERE name > ? ORDER BY name LIMIT ?"
+    rows: list[Any] = connection.execute(sql, (after, limit)).fetchall()
+    return [name for (name,) in rows]
+
+
+def table_counters(connection: apsw.Connection, table: Table) -> TableCounters:
+    """What DescribeTable shows as ItemCount and TableSizeBytes."""
+    row = connection.execute(_COUNTERS, (table.id,)).get
+    return TableCounters(0, 0) if row is None else TableCounters(*row)
+
+
+def count(tx: Transaction, table_id: int, *, items: int, size_bytes: int) -> None:
+    """Add to a table's counters."""
+    tx.execute(_COUNT, (items, size_bytes, table_id))
+
+
+def create_table(
+    tx: Transaction,
+    name: str,
+    *,
+    region: str,
+    partition_key: str,
+    partition_key_type: str = "S",
+    sort_key: str | None = None,
+    sort_key_type: str | None = None,
+    view_type: str | None = None,
+    declaration: Mapping[str, Any] | None = None,
+    now_ms: int,
+) -> Table:
+    """Make a table; the caller has seen that there is none of that name.
+
+    Args:
+        view_type: switch its stream on with this view type; None: no stream.
+        declaration: further members of CreateTable to be kept and shown, under AWS's names. Without a
+            billing mode it is PAY_PER_REQUEST.
+    """
+    kept = {"BillingMode": "PAY_PER_REQUEST", **(declaration or {}), "TableId": str(uuid.uuid4())}
+    if sort_key is not None:
+        sort_key_type = sort_key_type or "S"
+    tx.execute(
+        "INSERT INTO dynamodb_table (name, revision, region, status, partition_key, partition_key_type,"
+        " sort_key, sort_key_type, declaration, created_at_ms) VALUES (?, ?, ?, 'ACTIVE', ?, ?, ?, ?, ?, ?)",
+        (
+            name,
+            _new_revision(),
+            region,
+            partition_key,
+            partition_key_type,
+            sort_key,
+            sort_key_type,
+            msgspec.json.encode(kept),
+            now_ms,
+        ),
+    )
+    table = _reload(tx, name)
+    return table if view_type is None else switch_stream_on(tx, table, view_type, now_ms)
+
+
+def set_declaration(tx: Transaction, table: Table, declaration: Mapping[str, Any]) -> Table:
+    """Replace what was declared beside keys and stream."""
+    tx.execute(
+        "UPDATE dynamodb_table SET declaration = ?, revision = ? WHERE id = ?",
+        (msgspec.json.encode(declaration), _new_revision(), table.id),
+    )
+    return _reload(tx, table.name)
+
+
+def switch_stream_on(tx: Transaction, table: Table, view_type: str, now_ms: int) -> Table:
+    """Start a new stream on a table that has none switched on."""
+    stream = streams.create_stream(
+        tx,
+        table.id,
+        table.name,
+        region=table.region,
+        view_type=view_type,
+        key_names=table.key_names,
+        now_ms=now_ms,
+    )
+    return _set_stream(tx, table, stream.id)
+
+
+def switch_stream_off(tx: Transaction, table: Table, now_ms: int) -> Table:
+    """Stop the stream that is switched on; its records stay readable for a day."""
+    if table.stream is not None:
+        streams.disable_stream(tx, table.stream.id, now_ms)
+    return _set_stream(tx, table, None)
+
+
+def _set_stream(tx: Transaction, table: Table, stream_id: int | None) -> Table:
+    tx.execute(
+        "UPDATE dynamodb_table SET stream_id = ?, revision = ? WHERE id = ?", (stream_id, _new_revision(), table.id)
+    )
+    return _reload(tx, table.name)
+
+
+def delete_table(tx: Transaction, table: Table, now_ms: int) -> bool:
+    """Delete a table; its name is free at once, its stream stays readable, its first items go at once.
+
+    Returns:
+        Whether `purge_step` has more to remove.
+    """
+    if table.stream is not None:
+        streams.disable_stream(tx, table.stream.id, now_ms)
+    tx.execute("DELETE FROM dynamodb_table WHERE id = ?", (table.id,))
+    tx.execute("INSERT INTO deleted_table (id, deleted_at_ms) VALUES (?, ?)", (table.id, now_ms))
+    return purge_step(tx)
+
+
+def purge_step(tx: Transaction, limit: int = PURGE_CHUNK) -> bool:
+    """Remove a chunk of the items, and of their rules' schedules, that deleted tables left behind.
+
+    Returns:
+        Whether there is more to remove.
+    """
+    table_id = tx.execute("SELECT id FROM deleted_table ORDER BY id LIMIT 1").get
+    if table_id is None:
+        return False
+    tx.execute("DELETE FROM item WHERE id IN (SELECT id FROM item WHERE table_id = ? LIMIT ?)", (table_id, limit))
+    removed = tx.connection.changes()
+    if streams.latest_stream(tx.connection, table_id) is not None:  # without one, no rule ever saw an item
+        removed = max(removed, schedules.delete_of_table(tx, table_id, limit))
+    if removed >= limit:
+        return True
+    tx.execute("DELETE FROM deleted_table WHERE id = ?", (table_id,))
+    return tx.execute("SELECT 1 FROM deleted_table LIMIT 1").get is not None
