@@ -1,0 +1,41 @@
+"""Batches: several records of one item count as one."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from duestream.core.record import EventName, StreamRecord
+
+
+def coalesce(records: Iterable[StreamRecord]) -> list[StreamRecord]:
+    """The batch with one record for each item, in the order of the items' last records.
+
+    That record leads from the first one's old image to the last one's new image, under the last one's sequence
+    number. So INSERT then MODIFY is an INSERT; A to B and back to A is a MODIFY that changes nothing; whatever
+    ends in REMOVE is a REMOVE. An item that was removed and written again is an INSERT that has an old image:
+    the old item's schedules are all replaced or deleted, and none of its deliveries counts for the new one.
+
+    A REMOVE of an item that the batch itself inserted keeps its own old image: the batch may be a repeated
+    one that was carried out in part.
+
+    Args:
+        records: of one or many tables; records of one item in the order of their sequence numbers.
+    """
+    last: dict[tuple[object, ...], StreamRecord] = {}
+    for record in records:
+        identity = _identity(record)
+        earlier = last.pop(identity, None)  # and in again at the end
+        last[identity] = record if earlier is None else _join(earlier, record)
+    return list(last.values())
+
+
+def _join(earlier: StreamRecord, later: StreamRecord) -> StreamRecord:
+    if later.event_name is EventName.REMOVE:
+        return replace(later, old_image=later.old_image if earlier.old_image is None else earlier.old_image)
+    written_anew = EventName.INSERT in (earlier.event_name, later.event_name)
+    event_name = EventName.INSERT if written_anew else EventName.MODIFY
+    return replace(later, event_name=event_name, old_image=earlier.old_image)
+
+
+def _identity(record: StreamRecord) -> tuple[object, ...]:
+    key = sorted((name, *value.items()) for name, value in record.keys.items())
+    return (record.table_name, *key)

@@ -1,0 +1,213 @@
+"""The plan: which schedules must change because of one stream record. Pure; executors carry it out.
+
+For each rule, from what it wants of the old and of the new image:
+
+===========================  =========================================================================
+the new image wants          operations
+===========================  =========================================================================
+nothing                      delete what the old image had
+a due time ahead             put each target that is new or changed, or all of them if the due time is
+due, unchanged and past      nothing for targets that were there before: they have been delivered
+due, new or moved, and past  the rule's `past_due` policy; what was pending is deleted or replaced
+what cannot be told          dead-letter the record for this rule, and delete what the old image had
+===========================  =========================================================================
+
+In all of them, targets that the old image had beyond the new one's number are deleted. Rules do not touch
+each other: what one raises is dead-lettered for that rule alone.
+
+Decided here:
+
+- A record that is dead-lettered leaves no schedule of the old image behind: the item no longer says that time
+  or that target, and for each rule and item there is one pending schedule *or* one recorded outcome.
+- An old image that the rule cannot evaluate is unknown. The rule was dead-lettered for it and left nothing, so
+  a due time ahead is put. A past one counts as delivered only if the timestamp's attribute value is unchanged.
+- An INSERT may carry an old image (`batch.coalesce`): the item was removed and written again. Everything is
+  put as on any INSERT, and what only the old image had is deleted.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from duestream.core.record import EventName, StreamRecord
+from duestream.core.rule import Refusal, Rule, Wanted
+from duestream.core.schedule import Invocation, Place, Schedule, schedule_name
+
+
+@dataclass(frozen=True, slots=True)
+class PutSchedule:
+    """Create or replace a schedule.
+
+    Args:
+        schedule: as it is to be.
+        is_past_due: its due time has passed already; it is delivered at once, and counted as past due.
+    """
+
+    schedule: Schedule
+    is_past_due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSchedule:
+    """Delete a schedule; fine if there is none."""
+
+    group_name: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkipDelivery:
+    """Record that a delivery is not made (outcome ``skipped``), and why."""
+
+    schedule: Schedule
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterRecord:
+    """Put the stream record, on behalf of one rule, into the stream-side dead-letter queue."""
+
+    rule: Rule
+    record: StreamRecord
+    reason: str
+    kind: Literal["unreadable timestamp", "rule raised", "past due"]
+
+
+Operation = PutSchedule | DeleteSchedule | SkipDelivery | DeadLetterRecord
+
+
+def schedule_dead_letter_queue(app_name: str) -> str:
+    """The queue for deliveries that are given up."""
+    return f"{app_name}-dead-letters"
+
+
+def stream_dead_letter_queue(app_name: str) -> str:
+    """The queue for stream records that a rule could not make a schedule from."""
+    return f"{app_name}-stream-dead-letters"
+
+
+def plan(record: StreamRecord, rules: Iterable[Rule], *, now: datetime, place: Place) -> list[Operation]:
+    """What must change because of this record.
+
+    Args:
+        record: one change of one item.
+        rules: of any tables; those of other tables are passed over.
+        now: the present moment, aware; it only tells ahead from past.
+        place: where the targets are that rules name without an ARN.
+
+    Returns:
+        The operations in the order in which to carry them out; carrying them out again changes nothing.
+    """
+    operations: list[Operation] = []
+    for rule in rules:
+        if rule.table.name == record.table_name:
+            operations += _RulePlan(rule, record, now, place).operations()
+    return operations
+
+
+@dataclass(frozen=True, slots=True)
+class _RulePlan:
+    """One rule's part."""
+
+    rule: Rule
+    record: StreamRecord
+    now: datetime
+    place: Place
+
+    def operations(self) -> list[Operation]:
+        removed = self.record.event_name is EventName.REMOVE
+        new = None if removed else self.rule.wanted(self.record.new_image, self.place)
+        old = self.rule.wanted(self.record.old_image, self.place)
+        match new:
+            case None:
+                return self._deletes(max(self._count(old), self._count_removed()))
+            case Refusal(kind, reason):
+                letter = DeadLetterRecord(self.rule, self.record, reason, kind)
+                return [*self._deletes(self._count(old)), letter]
+            case Wanted(due_at) if due_at > self.now:
+                return self._ahead(old, new)
+            case _:
+                return self._past(old, new)
+
+    def _ahead(self, old: Wanted | Refusal | None, new: Wanted) -> list[Operation]:
+        """Due in the future: put what is not already so."""
+        pending: tuple[Invocation, ...] = ()
+        if isinstance(old, Wanted) and old.due_at == new.due_at and self.record.event_name is EventName.MODIFY:
+            pending = old.invocations
+        puts: list[Operation] = [
+            PutSchedule(self._schedule(new, number))
+            for number, invocation in enumerate(new.invocations)
+            if number >= len(pending) or pending[number] != invocation
+        ]
+        return [*puts, *self._deletes(self._count(old), beyond=len(new.invocations))]
+
+    def _past(self, old: Wanted | Refusal | None, new: Wanted) -> list[Operation]:
+        """Due now or in the past: what has been due before is done with; the policy decides on the rest."""
+        had, count = self._count(old), len(new.invocations)
+        surplus = self._deletes(had, beyond=count)
+        first_new = self._count_due_before(old, new)
+        if first_new == count:
+            return surplus
+        late = [self._schedule(new, number) for number in range(first_new, count)]
+        lateness = self.now - new.due_at
+        pending = self._deletes(min(had, count), beyond=first_new)
+        match self.rule.past_due:
+            case "deliver" if lateness <= self.rule.max_lateness:
+                return [*(PutSchedule(schedule, is_past_due=True) for schedule in late), *surplus]
+            case "dead_letter":
+                reason = f"due at {new.due_at.isoformat()}, {lateness} ago"
+                return [*pending, *surplus, DeadLetterRecord(self.rule, self.record, reason, "past due")]
+            case policy:
+                limit = f", later than {self.rule.max_lateness}" if policy == "deliver" else ""
+                reason = f"due at {new.due_at.isoformat()}, {lateness} ago{limit}"
+                return [*pending, *surplus, *(SkipDelivery(schedule, reason) for schedule in late)]
+
+    def _count_due_before(self, old: Wanted | Refusal | None, new: Wanted) -> int:
+        """How many of the new targets, from the first, were due at this moment before the change already."""
+        if old is None or self.record.event_name is not EventName.MODIFY:
+            return 0
+        if isinstance(old, Wanted):
+            return min(len(old.invocations), len(new.invocations)) if old.due_at == new.due_at else 0
+        old_image, new_image = self.record.old_image or {}, self.record.new_image or {}
+        tells_time = (self.rule.attribute, self.rule.timezone_attribute or self.rule.attribute)
+        is_same = all(old_image.get(name) == new_image.get(name) for name in tells_time)
+        return len(new.invocations) if is_same else 0
+
+    def _schedule(self, wanted: Wanted, number: int) -> Schedule:
+        rule, record = self.rule, self.record
+        return Schedule(
+            name=schedule_name(record.table_name, rule.name, record.keys, number),
+            group_name=rule.app_name,
+            due_at=wanted.due_at,
+            invocation=wanted.invocations[number],
+            retry=rule.retry,
+            rule=rule.name,
+            table_name=record.table_name,
+            key=record.keys,
+            dead_letter_queue_arn=self.place.arn("sqs", schedule_dead_letter_queue(rule.app_name)),
+        )
+
+    def _deletes(self, count: int, *, beyond: int = 0) -> list[Operation]:
+        """Deletes of the schedules numbered from `beyond` up to, not including, `count`."""
+        rule, record = self.rule, self.record
+        return [
+            DeleteSchedule(rule.app_name, schedule_name(record.table_name, rule.name, record.keys, number))
+            for number in range(beyond, count)
+        ]
+
+    def _count(self, old: Wanted | Refusal | None) -> int:
+        """How many schedules the old image may have."""
+        match old:
+            case None:
+                return 0
+            case Wanted(_, invocations):
+                return len(invocations)
+            case Refusal():
+                # It should have none. Should the rule have learnt to raise since, the first at least is found.
+                return len(self.rule.action) if isinstance(self.rule.action, tuple) else 1
+
+    def _count_removed(self) -> int:
+        """How many schedules to delete at least: a removed item's, also if the rule's code changed since."""
+        is_removed = self.record.event_name is EventName.REMOVE
+        return int(is_removed and self.rule.attribute in (self.record.old_image or {}))
