@@ -6,8 +6,7 @@ for. `version` grows with every put, so that the end of a delivery that began be
 be of the old one.
 """
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -16,9 +15,12 @@ import msgspec
 
 from duestream.clock import to_ms
 from duestream.core.schedule import Schedule, at_expression
+from duestream.local.store import outcomes
+from duestream.local.store.name_hash import name_hash
 from duestream.local.store.writer import ScheduleChanged, Transaction
 
-OutcomeKind = Literal["delivered", "skipped", "dead_lettered", "dropped"]
+#: SQLite's largest rowid.
+MAX_ID = 2**63 - 1
 
 _COLUMNS = (
     "s.id, s.group_id, g.name, g.region, s.name, s.version, s.state, s.due_at_ms, s.attempt_at_ms, s.attempts, "
@@ -66,7 +68,7 @@ class ScheduleRow:
     @property
     def arn(self) -> str:
         """``arn:aws:scheduler:{region}:{account}:schedule/{group}/{name}``."""
-        return f"arn:aws:scheduler:{self.region}:000000000000:schedule/{self.group_name}/{self.name}"
+        return schedule_arn(self.region, self.group_name, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +80,9 @@ class ItemIdentity:
     sort_key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How the delivery of one schedule's occurrence ended."""
-
-    kind: OutcomeKind
-    delivery_id: str
-    target_arn: str
-    due_at_ms: int
-    ended_at_ms: int
-    attempts: int
-    reason: str | None = None
-
-
-def name_hash(group_name: str, name: str) -> int:
-    """63 bits of a hash: a narrow index entry. Equal hashes are told apart by the name itself."""
-    digest = hashlib.blake2b(f"{group_name}/{name}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest) >> 1
+def schedule_arn(region: str, group_name: str, name: str) -> str:
+    """The ARN of a schedule in a group of that region."""
+    return f"arn:aws:scheduler:{region}:000000000000:schedule/{group_name}/{name}"
 
 
 def get_schedule(connection: Executes, group_name: str, name: str) -> ScheduleRow | None:
@@ -119,15 +107,20 @@ def list_schedules(
     name_prefix: str | None = None,
     state: str | None = None,
     after_id: int = 0,
+    until_id: int | None = None,
     limit: int = 100,
 ) -> list[ScheduleRow]:
-    """Schedules in the order in which they were made (AWS documents none), after the row `after_id`."""
+    """Schedules in the order in which they were made (AWS documents none), after the row `after_id`.
+
+    Rows that do not match are passed over one by one; `until_id` (see `end_of_scan`) bounds how many.
+    """
     conditions: list[str] = ["s.id > ?"]
     bindings: list[Any] = [after_id]
     for condition, value in (
         ("g.name = ?", group_name),
         ("instr(s.name, ?) = 1", name_prefix),
         ("s.state = ?", state),
+        ("s.id <= ?", until_id),
     ):
         if value is not None:
             conditions.append(condition)
@@ -136,6 +129,14 @@ def list_schedules(
         f"SELECT {_COLUMNS} {_FROM} WHERE {' AND '.join(conditions)} ORDER BY s.id LIMIT ?", (*bindings, limit)
     )
     return [ScheduleRow(*row) for row in rows]
+
+
+def end_of_scan(connection: Executes, *, after_id: int, rows: int) -> int | None:
+    """The id of the row that is so many rows after `after_id`; None: there are fewer."""
+    found = connection.execute(
+        "SELECT id FROM schedule WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?", (after_id, rows - 1)
+    ).fetchone()
+    return int(found[0]) if found else None
 
 
 def put_schedule(
@@ -240,6 +241,25 @@ def delete_schedule(tx: Transaction, group_name: str, name: str) -> bool:
     return True
 
 
+def delete_of_group(tx: Transaction, group_id: int, *, after_id: int, limit: int) -> int | None:
+    """Delete those of a group's schedules that are among the `limit` rows after `after_id`.
+
+    There is no index on the group (every put would pay for it), so a group is deleted in passes over all
+    schedules, each from where the last one ended.
+
+    Returns:
+        Where the next pass begins; None: this was the last.
+    """
+    until_id = end_of_scan(tx, after_id=after_id, rows=limit)
+    deleted: list[Any] = tx.execute(
+        "DELETE FROM schedule WHERE id > ? AND id <= ? AND group_id = ? RETURNING id, version",
+        (after_id, until_id if until_id is not None else MAX_ID, group_id),
+    ).fetchall()
+    for schedule_id, version in deleted:
+        tx.announce(ScheduleChanged(schedule_id, version, None))
+    return until_id
+
+
 def delete_of_table(tx: Transaction, table_id: int, limit: int) -> int:
     """Delete up to `limit` schedules of a table that was deleted; says how many went.
 
@@ -276,47 +296,13 @@ def retry(tx: Transaction, row: ScheduleRow, *, attempts: int, at_ms: int) -> No
     tx.announce(ScheduleChanged(row.id, row.version, at_ms))
 
 
-def complete(tx: Transaction, row: ScheduleRow, outcome: Outcome) -> None:
+def complete(tx: Transaction, row: ScheduleRow, outcome: outcomes.Outcome) -> None:
     """Record how the occurrence ended; the schedule goes, or stays with nothing to come (as AWS keeps it)."""
-    record_outcome(tx, outcome, group_name=row.group_name, name=row.name, rule=row.rule, table_id=row.table_id)
+    outcomes.record_outcome(tx, outcome, group_name=row.group_name, name=row.name, rule=row.rule, table_id=row.table_id)
     if row.rule is not None or row.body.get("ActionAfterCompletion") == "DELETE":
         tx.execute("DELETE FROM schedule WHERE id = ?", (row.id,))
     else:
         tx.execute("UPDATE schedule SET due_at_ms = NULL, attempt_at_ms = NULL WHERE id = ?", (row.id,))
-
-
-def record_outcome(
-    tx: Transaction, outcome: Outcome, *, group_name: str, name: str, rule: str | None, table_id: int | None
-) -> None:
-    """Keep how a delivery ended."""
-    tx.execute(
-        "INSERT INTO outcome (schedule_group, schedule_name, name_hash, kind, rule, table_id, delivery_id, target_arn, "
-        "due_at_ms, ended_at_ms, attempts, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            group_name,
-            name,
-            name_hash(group_name, name),
-            outcome.kind,
-            rule,
-            table_id,
-            outcome.delivery_id,
-            outcome.target_arn,
-            outcome.due_at_ms,
-            outcome.ended_at_ms,
-            outcome.attempts,
-            outcome.reason,
-        ),
-    )
-
-
-def outcomes_of(connection: Executes, group_name: str, name: str) -> Iterator[Outcome]:
-    """How this schedule's deliveries ended, oldest first."""
-    rows = connection.execute(
-        "SELECT kind, delivery_id, target_arn, due_at_ms, ended_at_ms, attempts, reason FROM outcome "
-        "WHERE name_hash = ? AND schedule_name = ? AND schedule_group = ? ORDER BY id",
-        (name_hash(group_name, name), name, group_name),
-    )
-    return (Outcome(*row) for row in rows)
 
 
 def count_pending(connection: Executes, *, rules: bool | None = None) -> int:
