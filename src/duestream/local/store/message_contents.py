@@ -53,7 +53,7 @@ def size_bytes(body: str, attributes: MessageAttributes) -> int:
     """The size SQS counts: the body, and the attributes' names, types and values."""
     size = len(body) if body.isascii() else len(body.encode())
     for name, attribute in attributes.items():
-        size += len(name.encode()) + len(attribute["DataType"].encode()) + len(_value_bytes(attribute))
+        size += len(name.encode()) + len(str(attribute.get("DataType")).encode()) + len(_value_bytes(attribute))
     return size
 
 
@@ -86,6 +86,22 @@ def check_attributes(attributes: MessageAttributes, *, kind: str = "user") -> No
                 "You must use only the following supported type prefixes: Binary, Number, String."
             )
         _check_value(name, data_type, attribute, kind)
+
+
+def check_system_attributes(attributes: MessageAttributes) -> None:
+    """Refuse what is not a message system attribute: there is only AWSTraceHeader.
+
+    Raises:
+        InvalidParameterValueException: naming the attribute.
+    """
+    check_attributes(attributes, kind="system")
+    for name, attribute in attributes.items():
+        if name != "AWSTraceHeader":
+            raise InvalidParameterValueException(f"Message system attribute name '{name}' is invalid.")
+        if attribute["DataType"] != "String":
+            raise InvalidParameterValueException(
+                f"The type of message (system) attribute '{name}' is invalid. You must use only the String type."
+            )
 
 
 def _is_attribute_name(name: str) -> bool:
@@ -155,6 +171,6 @@ def md5_of_attributes(attributes: MessageAttributes) -> str:
 
 
 def _value_bytes(attribute: Mapping[str, Any]) -> bytes:
-    if attribute["DataType"].startswith("Binary"):
-        return bytes(attribute["BinaryValue"])
-    return str(attribute["StringValue"]).encode()
+    if str(attribute.get("DataType")).startswith("Binary"):
+        return bytes(attribute.get("BinaryValue") or b"")
+    return str(attribute.get("StringValue") or "").encode()

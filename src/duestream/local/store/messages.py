@@ -160,7 +160,7 @@ class _Redrive:
         self._tx, self._queue, self._now_ms = tx, queue, now_ms
         self._policy = queue.redrive_policy
         self._kept_after_ms = now_ms - _retention_ms(queue)
-        #: Message groups that lost a message.
+        #: Message groups that were looked at, or lost a message.
         self.groups: set[int | None] = set()
 
     def takes(self, message: Message) -> bool:
@@ -242,6 +242,7 @@ def _take_fifo(tx: Transaction, queue: Queue, limit: int, redrive: _Redrive, now
             if len(taken) >= limit:
                 break
             groups.add(group)
+            redrive.groups.add(group)
             taken.extend(_take_group(tx, group, limit - len(taken), redrive, now_ms))
     return taken
 

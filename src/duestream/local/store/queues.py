@@ -12,9 +12,9 @@ import msgspec
 
 from duestream.local.store.message_contents import (
     MessageAttributes,
-    check_attributes,
     check_contents,
     check_fifo_id,
+    check_system_attributes,
     md5_of_attributes,
     md5_of_text,
 )
@@ -29,6 +29,9 @@ ACCOUNT_ID = "000000000000"
 MAX_DELAY_SECONDS = 900
 #: A deduplication id counts for five minutes.
 DEDUPLICATION_INTERVAL_MS = 300_000
+NEEDS_DEDUPLICATION_ID = (
+    "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly"
+)
 #: PurgeQueue may be called once in this time.
 PURGE_INTERVAL_MS = 60_000
 
@@ -253,7 +256,7 @@ def send_message(
     """
     attributes, system_attributes = attributes or {}, system_attributes or {}
     check_contents(body, attributes, limit_bytes=queue.number("MaximumMessageSize"))
-    check_attributes(system_attributes, kind="system")
+    check_system_attributes(system_attributes)
     _check_parameters(queue, delay_seconds, group_id, deduplication_id)
     md5s = (
         md5_of_text(body),
@@ -320,10 +323,7 @@ def _check_parameters(
                 "Reason: The request include parameter that is not valid for this queue type."
             )
         if deduplication_id is None and queue.attributes["ContentBasedDeduplication"] != "true":
-            raise InvalidParameterValueException(
-                "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId "
-                "provided explicitly"
-            )
+            raise InvalidParameterValueException(NEEDS_DEDUPLICATION_ID)
     elif deduplication_id is not None:
         raise InvalidParameterValueException(
             f"Value {deduplication_id} for parameter MessageDeduplicationId is invalid. "

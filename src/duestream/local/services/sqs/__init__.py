@@ -1,0 +1,28 @@
+"""SQS: queues and their messages."""
+
+from duestream.local.services.context import Operation
+from duestream.local.services.sqs import messages, queues
+from duestream.local.services.sqs.arrivals import Arrivals, arrivals_of
+
+__all__ = ["OPERATIONS", "Arrivals", "arrivals_of"]
+
+OPERATIONS: dict[str, Operation] = {
+    "ChangeMessageVisibility": messages.change_message_visibility,
+    "ChangeMessageVisibilityBatch": messages.change_message_visibility_batch,
+    "CreateQueue": queues.create_queue,
+    "DeleteMessage": messages.delete_message,
+    "DeleteMessageBatch": messages.delete_message_batch,
+    "DeleteQueue": queues.delete_queue,
+    "GetQueueAttributes": queues.get_queue_attributes,
+    "GetQueueUrl": queues.get_queue_url,
+    "ListDeadLetterSourceQueues": queues.list_dead_letter_source_queues,
+    "ListQueueTags": queues.list_queue_tags,
+    "ListQueues": queues.list_queues,
+    "PurgeQueue": queues.purge_queue,
+    "ReceiveMessage": messages.receive_message,
+    "SendMessage": messages.send_message,
+    "SendMessageBatch": messages.send_message_batch,
+    "SetQueueAttributes": queues.set_queue_attributes,
+    "TagQueue": queues.tag_queue,
+    "UntagQueue": queues.untag_queue,
+}
