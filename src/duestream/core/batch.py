@@ -14,6 +14,9 @@ def coalesce(records: Iterable[StreamRecord]) -> list[StreamRecord]:
     ends in REMOVE is a REMOVE. An item that was removed and written again is an INSERT that has an old image:
     the old item's schedules are all replaced or deleted, and none of its deliveries counts for the new one.
 
+    The moment it was written is the first one's: a due time that was ahead then is not to be lost because an
+    item was written again while nobody read its records.
+
     A REMOVE of an item that the batch itself inserted keeps its own old image: the batch may be a repeated
     one that was carried out in part.
 
@@ -29,11 +32,12 @@ def coalesce(records: Iterable[StreamRecord]) -> list[StreamRecord]:
 
 
 def _join(earlier: StreamRecord, later: StreamRecord) -> StreamRecord:
-    if later.event_name is EventName.REMOVE:
-        return replace(later, old_image=later.old_image if earlier.old_image is None else earlier.old_image)
-    written_anew = EventName.INSERT in (earlier.event_name, later.event_name)
-    event_name = EventName.INSERT if written_anew else EventName.MODIFY
-    return replace(later, event_name=event_name, old_image=earlier.old_image)
+    old_image, event_name = earlier.old_image, later.event_name
+    if event_name is EventName.REMOVE:
+        old_image = later.old_image if old_image is None else old_image
+    elif earlier.event_name is not EventName.MODIFY:
+        event_name = EventName.INSERT  # written anew: an INSERT before, or a REMOVE that this one follows
+    return replace(later, event_name=event_name, old_image=old_image, created_at=earlier.created_at)
 
 
 def _identity(record: StreamRecord) -> tuple[object, ...]:

@@ -21,6 +21,10 @@ Decided here:
   or that target, and for each rule and item there is one pending schedule *or* one recorded outcome.
 - An old image that the rule cannot evaluate is unknown. The rule was dead-lettered for it and left nothing, so
   a due time ahead is put. A past one counts as delivered only if the timestamp's attribute value is unchanged.
+- Ahead and past are told at the moment of the write, if the record says it. What was ahead then is put, and
+  so delivered, also when the record is read late (after a stop of the engine): the policy is for writes that
+  name a moment already past.
+- A REMOVE deletes the item's first schedule also if the rule, as its code is now, wants nothing of the old image.
 - An INSERT may carry an old image (`batch.coalesce`): the item was removed and written again. Everything is
   put as on any INSERT, and what only the old image had is deleted.
 """
@@ -41,7 +45,7 @@ class PutSchedule:
 
     Args:
         schedule: as it is to be.
-        is_past_due: its due time has passed already; it is delivered at once, and counted as past due.
+        is_past_due: its due time had passed when it was written; it is delivered at once, and counted.
     """
 
     schedule: Schedule
@@ -93,16 +97,17 @@ def plan(record: StreamRecord, rules: Iterable[Rule], *, now: datetime, place: P
     Args:
         record: one change of one item.
         rules: of any tables; those of other tables are passed over.
-        now: the present moment, aware; it only tells ahead from past.
+        now: the present moment, aware; it only tells ahead from past, where the record has no `created_at`.
         place: where the targets are that rules name without an ARN.
 
     Returns:
         The operations in the order in which to carry them out; carrying them out again changes nothing.
     """
+    seen_at = now if record.created_at is None else min(now, record.created_at)
     operations: list[Operation] = []
     for rule in rules:
         if rule.table.name == record.table_name:
-            operations += _RulePlan(rule, record, now, place).operations()
+            operations += _RulePlan(rule, record, seen_at, place).operations()
     return operations
 
 
@@ -112,7 +117,7 @@ class _RulePlan:
 
     rule: Rule
     record: StreamRecord
-    now: datetime
+    seen_at: datetime
     place: Place
 
     def operations(self) -> list[Operation]:
@@ -125,7 +130,7 @@ class _RulePlan:
             case Refusal(kind, reason):
                 letter = DeadLetterRecord(self.rule, self.record, reason, kind)
                 return [*self._deletes(self._count(old)), letter]
-            case Wanted(due_at) if due_at > self.now:
+            case Wanted(due_at) if due_at > self.seen_at:
                 return self._ahead(old, new)
             case _:
                 return self._past(old, new)
@@ -150,7 +155,7 @@ class _RulePlan:
         if first_new == count:
             return surplus
         late = [self._schedule(new, number) for number in range(first_new, count)]
-        lateness = self.now - new.due_at
+        lateness = self.seen_at - new.due_at
         pending = self._deletes(min(had, count), beyond=first_new)
         match self.rule.past_due:
             case "deliver" if lateness <= self.rule.max_lateness:

@@ -1,6 +1,7 @@
 """Stream records: one change of one item, as DynamoDB Streams tells it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -20,7 +21,10 @@ class EventName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StreamRecord:
-    """One change. Images are wire forms; `old_image` is None on INSERT, `new_image` on REMOVE."""
+    """One change. Images are wire forms; `old_image` is None on INSERT, `new_image` on REMOVE.
+
+    An INSERT that has an old image stands for a REMOVE and an INSERT in one batch (`batch.coalesce`).
+    """
 
     table_name: str
     event_name: EventName
@@ -29,3 +33,6 @@ class StreamRecord:
     new_image: Item | None
     #: Decimal digits; ordered as numbers within a shard, never as text.
     sequence_number: str
+    #: When the item was written, aware; None if nobody says. Whether a due time was ahead is judged by it: what
+    #: was ahead when it was written is delivered, however late the record is read.
+    created_at: datetime | None = None
