@@ -8,7 +8,7 @@ they were collected from public issue threads of its users ("Missing final '@dom
 import re
 from dataclasses import dataclass, field
 
-from duestream.errors import Error
+from duestream.errors import ServiceError
 
 #: SES's longest address, in characters (SES developer guide, "Service quotas").
 MAX_ADDRESS_LENGTH = 320
@@ -23,12 +23,8 @@ _WHITESPACE_IN_LOCAL = "Local address contains control or whitespace"
 _WHITESPACE_IN_DOMAIN = "Domain contains control or whitespace"
 
 
-class EmailError(Error):
-    """The email is not one that SES would take. The text is SES's where that is known."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+class InvalidParameterValue(ServiceError):
+    """The email is not one that SES would take (v1's name of it). The text is SES's where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +48,13 @@ def parse_address(text: str) -> Address:
     """Read one address with or without a display name.
 
     Raises:
-        EmailError: with SES's text.
+        InvalidParameterValue: with SES's text.
     """
     stripped = text.strip(" ")
     if not stripped:
-        raise EmailError("Missing final '@domain'")
+        raise InvalidParameterValue("Missing final '@domain'")
     if len(stripped) > MAX_ADDRESS_LENGTH:
-        raise EmailError("Illegal address")
+        raise InvalidParameterValue("Illegal address")
     _refuse_controls(stripped)
     name, spec = _split_name(stripped)
     at = _end_of_local(spec)
@@ -94,24 +90,24 @@ def _refuse_controls(text: str) -> None:
     """No control character anywhere, the display name included: this is what keeps headers apart."""
     for position, character in enumerate(text):
         if character < " " or "\x7f" <= character <= "\x9f" or character in "\u2028\u2029":
-            raise EmailError(_WHITESPACE_IN_DOMAIN if "@" in text[:position] else _WHITESPACE_IN_LOCAL)
+            raise InvalidParameterValue(_WHITESPACE_IN_DOMAIN if "@" in text[:position] else _WHITESPACE_IN_LOCAL)
         if "\ud800" <= character <= "\udfff":
-            raise EmailError("Illegal address")
+            raise InvalidParameterValue("Illegal address")
 
 
 def _split_name(text: str) -> tuple[str, str]:
     """Display name (unquoted) and ``local@domain``."""
     if not text.endswith(">"):
         if "<" in text or ">" in text:
-            raise EmailError("Illegal address")
+            raise InvalidParameterValue("Illegal address")
         return "", text
     quoted = _QUOTED.match(text)
     start = text.find("<", quoted.end() if quoted else 0)
     if start < 0:
-        raise EmailError("Illegal address")
+        raise InvalidParameterValue("Illegal address")
     phrase = text[:start].strip(" ")
     if not _PHRASE.fullmatch(phrase):
-        raise EmailError("Illegal address")
+        raise InvalidParameterValue("Illegal address")
     whole = _QUOTED.fullmatch(phrase)
     name = re.sub(r"\\(.)", r"\1", whole[1]) if whole else phrase
     return name.strip(" "), text[start + 1 : -1]
@@ -122,52 +118,52 @@ def _end_of_local(spec: str) -> int:
     quoted = _QUOTED.match(spec)
     if quoted:
         if not spec.isascii():
-            raise EmailError(_WHITESPACE_IN_LOCAL)
+            raise InvalidParameterValue(_WHITESPACE_IN_LOCAL)
         if spec[quoted.end() : quoted.end() + 1] != "@":
-            raise EmailError("Quote not at end of local address")
+            raise InvalidParameterValue("Quote not at end of local address")
         return quoted.end()
     local, at, _ = spec.partition("@")
     # SES takes seven-bit local parts only, and says this of others (SES developer guide, "Verified identities").
     if " " in local or not local.isascii():
-        raise EmailError(_WHITESPACE_IN_LOCAL)
+        raise InvalidParameterValue(_WHITESPACE_IN_LOCAL)
     if "," in local:
-        raise EmailError("Illegal address")
+        raise InvalidParameterValue("Illegal address")
     if not at:
-        raise EmailError("Missing final '@domain'")
+        raise InvalidParameterValue("Missing final '@domain'")
     if not local:
-        raise EmailError("Missing local name")
+        raise InvalidParameterValue("Missing local name")
     if _ILLEGAL_IN_LOCAL.intersection(local):
-        raise EmailError("Local address contains illegal character")
+        raise InvalidParameterValue("Local address contains illegal character")
     if local.startswith("."):
-        raise EmailError("Local address starts with dot")
+        raise InvalidParameterValue("Local address starts with dot")
     if local.endswith("."):
-        raise EmailError("Local address ends with dot")
+        raise InvalidParameterValue("Local address ends with dot")
     if ".." in local:
-        raise EmailError("Local address contains dot-dot")
+        raise InvalidParameterValue("Local address contains dot-dot")
     return len(local)
 
 
 def _domain_of(domain: str) -> str:
     """The domain in ASCII."""
     if not domain:
-        raise EmailError("Missing domain")
+        raise InvalidParameterValue("Missing domain")
     if _DOMAIN_LITERAL.fullmatch(domain):
         return domain
     if " " in domain:
-        raise EmailError(_WHITESPACE_IN_DOMAIN)
+        raise InvalidParameterValue(_WHITESPACE_IN_DOMAIN)
     if domain.startswith("."):
-        raise EmailError("Domain starts with dot")
+        raise InvalidParameterValue("Domain starts with dot")
     if domain.endswith("."):
-        raise EmailError("Domain ends with dot")
+        raise InvalidParameterValue("Domain ends with dot")
     if ".." in domain:
-        raise EmailError("Domain contains dot-dot")
+        raise InvalidParameterValue("Domain contains dot-dot")
     if domain.count("@") or "," in domain:
-        raise EmailError("Illegal address" if "," in domain else "Domain contains illegal character")
+        raise InvalidParameterValue("Illegal address" if "," in domain else "Domain contains illegal character")
     try:
         # The standard library's IDNA; plain ASCII stays as it is.
         in_ascii = domain if domain.isascii() else domain.encode("idna").decode("ascii")
     except UnicodeError:
-        raise EmailError("Domain contains illegal character") from None
+        raise InvalidParameterValue("Domain contains illegal character") from None
     if not re.fullmatch(r"[0-9A-Za-z.-]+", in_ascii):
-        raise EmailError("Domain contains illegal character")
+        raise InvalidParameterValue("Domain contains illegal character")
     return in_ascii

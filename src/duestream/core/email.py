@@ -15,14 +15,14 @@ from email.message import Message
 from typing import Any
 
 from duestream.core import mime
-from duestream.core.address import Address, EmailError, parse_address, split_addresses
+from duestream.core.address import Address, InvalidParameterValue, parse_address, split_addresses
 
 __all__ = [
     "MAX_RECIPIENTS",
     "MAX_SIZE_BYTES",
     "MAX_SIZE_BYTES_V2",
     "Address",
-    "EmailError",
+    "InvalidParameterValue",
     "OutgoingEmail",
     "Part",
     "RawView",
@@ -100,7 +100,7 @@ def from_send_email(parameters: Mapping[str, Any]) -> OutgoingEmail:
     """The email that SES v1's SendEmail is to send: Source, Destination, Message, ReplyToAddresses, ReturnPath, Tags.
 
     Raises:
-        EmailError: with SES's text where that is known.
+        InvalidParameterValue: with SES's text where that is known.
     """
     destination = _destination(parameters)
     subject, text, html = _simple(_mapping(parameters, "Message"))
@@ -123,7 +123,7 @@ def from_send_raw_email(parameters: Mapping[str, Any]) -> OutgoingEmail:
     """The email that SES v1's SendRawEmail is to send: RawMessage.Data, and Source, Destinations, Tags if given.
 
     Raises:
-        EmailError: with SES's text where that is known.
+        InvalidParameterValue: with SES's text where that is known.
     """
     raw = _blob(_mapping(parameters, "RawMessage"), "Data")
     source = _string(parameters, "Source") if parameters.get("Source") else None
@@ -135,11 +135,13 @@ def from_send_email_v2(parameters: Mapping[str, Any]) -> OutgoingEmail:
     """The email that SES v2's SendEmail is to send: FromEmailAddress, Destination, Content, ReplyToAddresses, ...
 
     Raises:
-        EmailError: with SES's text where that is known; templates and attachments are refused by name.
+        InvalidParameterValue: with SES's text where that is known; templates and attachments are refused by name.
     """
     content = _mapping(parameters, "Content")
     if content.get("Template") is not None:
-        raise EmailError("Content.Template is not supported by this server: send Content.Simple or Content.Raw")
+        raise InvalidParameterValue(
+            "Content.Template is not supported by this server: send Content.Simple or Content.Raw"
+        )
     source = _string(parameters, "FromEmailAddress") if parameters.get("FromEmailAddress") else None
     destination = _destination(parameters)
     return_path = _optional_address(parameters, "FeedbackForwardingEmailAddress")
@@ -149,9 +151,9 @@ def from_send_email_v2(parameters: Mapping[str, Any]) -> OutgoingEmail:
         return _checked(_from_raw(raw, source, destination, return_path=return_path, tags=tags))
     simple = _mapping(content, "Simple")
     if simple.get("Attachments"):
-        raise EmailError("Content.Simple.Attachments is not supported by this server: send Content.Raw")
+        raise InvalidParameterValue("Content.Simple.Attachments is not supported by this server: send Content.Raw")
     if source is None:
-        raise EmailError("Missing required header 'From'.")
+        raise InvalidParameterValue("Missing required header 'From'.")
     subject, text, html = _simple(simple)
     return _checked(
         OutgoingEmail(
@@ -205,7 +207,7 @@ def to_bytes(email: OutgoingEmail, *, message_id: str, date: datetime) -> bytes:
         date: of the Date header, aware.
 
     Raises:
-        EmailError: `message_id` cannot stand in a header.
+        InvalidParameterValue: `message_id` cannot stand in a header.
     """
     whole_id = message_id if "@" in message_id else f"{message_id}@{email.source.domain}"
     own = mime.date_and_id(message_id=whole_id, date=date)
@@ -228,7 +230,7 @@ def to_bytes(email: OutgoingEmail, *, message_id: str, date: datetime) -> bytes:
 
 
 def check_size(email: OutgoingEmail, limit_bytes: int) -> None:
-    """Raise EmailError, with SES's text, if the message is longer than the limit once it is encoded."""
+    """Raise InvalidParameterValue, with SES's text, if the message is longer than the limit once it is encoded."""
     if email.raw is not None:
         size = len(email.raw)
     else:
@@ -237,7 +239,7 @@ def check_size(email: OutgoingEmail, limit_bytes: int) -> None:
             return
         size = sum(len(mime.body((part.data, part.charset), None)) for part in (email.text, email.html) if part)
     if size > limit_bytes:
-        raise EmailError(f"Message length is more than {limit_bytes} bytes long: '{size}'.")
+        raise InvalidParameterValue(f"Message length is more than {limit_bytes} bytes long: '{size}'.")
 
 
 def view_of(email: OutgoingEmail) -> RawView:
@@ -283,10 +285,10 @@ def _from_raw(
         values.setdefault(field_name.decode("ascii"), []).append(mime.field_value(field))
     for name in ("from", "subject"):
         if len(values.get(name, ())) > 1:
-            raise EmailError(f"Duplicate header '{name.capitalize()}'.")
+            raise InvalidParameterValue(f"Duplicate header '{name.capitalize()}'.")
     senders = split_addresses(", ".join(values.get("from", ())))
     if not senders:
-        raise EmailError("Missing required header 'From'.")
+        raise InvalidParameterValue("Missing required header 'From'.")
     if not (destination.to or destination.cc or destination.bcc):
         listed = {name: split_addresses(", ".join(values.get(name, ()))) for name in ("to", "cc", "bcc")}
         destination = _Destination(**{name: tuple(map(parse_source, texts)) for name, texts in listed.items()})
@@ -304,9 +306,9 @@ def _from_raw(
 def _checked(email: OutgoingEmail) -> OutgoingEmail:
     count = len(email.to) + len(email.cc) + len(email.bcc)
     if count == 0:
-        raise EmailError("Missing required header 'To'.")
+        raise InvalidParameterValue("Missing required header 'To'.")
     if count > MAX_RECIPIENTS:
-        raise EmailError(f"Recipient count exceeds {MAX_RECIPIENTS}.")
+        raise InvalidParameterValue(f"Recipient count exceeds {MAX_RECIPIENTS}.")
     return email
 
 
@@ -322,7 +324,7 @@ def _simple(message: Mapping[str, Any]) -> tuple[str, Part | None, Part | None]:
     body = _mapping(message, "Body")
     text, html = (_part(_mapping(body, name)) if body.get(name) is not None else None for name in ("Text", "Html"))
     if text is None and html is None:
-        raise EmailError("Message.Body must have Text, Html or both")
+        raise InvalidParameterValue("Message.Body must have Text, Html or both")
     return subject.data, text, html
 
 
@@ -330,7 +332,7 @@ def _part(content: Mapping[str, Any]) -> Part:
     """A part without a charset is written in UTF-8. (SES takes it for ASCII and spoils what is not.)"""
     charset = content.get("Charset") or "utf-8"
     if not isinstance(charset, str):
-        raise EmailError("Charset must be a string")
+        raise InvalidParameterValue("Charset must be a string")
     data = _string(content, "Data")
     if not data.isascii():
         _refuse_surrogates(data)
@@ -342,7 +344,7 @@ def _headers(simple: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     for header in _sequence(simple, "Headers"):
         name, value = _string(_as_mapping(header, "Headers"), "Name"), _string(header, "Value")
         if not _HEADER_NAME.fullmatch(name) or _OUR_HEADERS.fullmatch(name):
-            raise EmailError(f"Header {name!r} cannot be set")
+            raise InvalidParameterValue(f"Header {name!r} cannot be set")
         found.append((name, mime.check_header_text(value, f"Header {name}")))
     return tuple(found)
 
@@ -354,7 +356,7 @@ def _tags(parameters: Mapping[str, Any], member: str) -> tuple[tuple[str, str], 
         name, value = _string(_as_mapping(tag, member), "Name"), _string(tag, "Value")
         for what, text in (("name", name), ("value", value)):
             if not _TAG.fullmatch(text):
-                raise EmailError(
+                raise InvalidParameterValue(
                     f"Invalid tag {what} <{text}>: only alphanumeric ASCII characters, '_', and '-' are allowed."
                 )
         found.append((name, value))
@@ -365,7 +367,7 @@ def _addresses(parameters: Mapping[str, Any], member: str) -> tuple[Address, ...
     found = []
     for text in _sequence(parameters, member):
         if not isinstance(text, str):
-            raise EmailError(f"{member} must be a list of strings")
+            raise InvalidParameterValue(f"{member} must be a list of strings")
         found.append(parse_source(text))
     return tuple(found)
 
@@ -377,19 +379,19 @@ def _optional_address(parameters: Mapping[str, Any], member: str) -> Address | N
 def _string(parameters: Mapping[str, Any], member: str) -> str:
     value = parameters.get(member)
     if not isinstance(value, str):
-        raise EmailError(f"{member} is missing" if value is None else f"{member} must be a string")
+        raise InvalidParameterValue(f"{member} is missing" if value is None else f"{member} must be a string")
     return value
 
 
 def _mapping(parameters: Mapping[str, Any], member: str) -> Mapping[str, Any]:
     if parameters.get(member) is None:
-        raise EmailError(f"{member} is missing")
+        raise InvalidParameterValue(f"{member} is missing")
     return _as_mapping(parameters[member], member)
 
 
 def _as_mapping(value: object, member: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise EmailError(f"{member} must be an object")
+        raise InvalidParameterValue(f"{member} must be an object")
     return value
 
 
@@ -398,7 +400,7 @@ def _sequence(parameters: Mapping[str, Any], member: str) -> Sequence[Any]:
     if value is None:
         return ()
     if not isinstance(value, (list, tuple)):
-        raise EmailError(f"{member} must be a list")
+        raise InvalidParameterValue(f"{member} must be a list")
     return value
 
 
@@ -410,14 +412,14 @@ def _blob(parameters: Mapping[str, Any], member: str) -> bytes:
     try:
         return base64.b64decode(_string(parameters, member), validate=True)
     except (binascii.Error, ValueError):
-        raise EmailError(f"{member} must be base64") from None
+        raise InvalidParameterValue(f"{member} must be base64") from None
 
 
 def _refuse_surrogates(text: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise EmailError("Data is not Unicode text") from None
+        raise InvalidParameterValue("Data is not Unicode text") from None
 
 
 def _decoded_payload(part: Message) -> str:

@@ -14,7 +14,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header
 from email.utils import format_datetime
 
-from duestream.core.address import Address, EmailError
+from duestream.core.address import Address, InvalidParameterValue
 
 #: RFC 5322: lines should be no longer than this, and must not be longer than 998.
 _GOOD_LINE_LENGTH = 76
@@ -42,10 +42,10 @@ def check_header_text(text: str, what: str) -> str:
     """The text as it is, if it can stand in a header.
 
     Raises:
-        EmailError: it has a control character (tabs are fine) or is no Unicode text.
+        InvalidParameterValue: it has a control character (tabs are fine) or is no Unicode text.
     """
     if _CONTROL.search(text):
-        raise EmailError(f"{what} must not contain control characters such as line breaks")
+        raise InvalidParameterValue(f"{what} must not contain control characters such as line breaks")
     return text
 
 
@@ -92,7 +92,7 @@ def address_list(name: str, addresses: Iterable[Address]) -> bytes:
 def date_and_id(*, message_id: str, date: datetime) -> bytes:
     """The two lines that SES adds to every message."""
     if not re.fullmatch(r"[!-;=?-~]+@[!-;=?-~]+", message_id):
-        raise EmailError(f"{message_id!r} cannot be a Message-ID")
+        raise InvalidParameterValue(f"{message_id!r} cannot be a Message-ID")
     return _line("Message-ID", [f"<{message_id}>"]) + _line("Date", [format_datetime(date)])
 
 
@@ -125,7 +125,7 @@ def split_raw(raw: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """The header fields (name in lower case, whole field with its folds) and the content after them.
 
     Raises:
-        EmailError: the head is no head.
+        InvalidParameterValue: the head is no head.
     """
     normalized = _LINE_END.sub(b"\r\n", raw)
     if normalized.startswith(b"\r\n"):
@@ -142,7 +142,7 @@ def split_raw(raw: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
     for field in unfinished:
         match = _HEADER_FIELD.fullmatch(field)
         if match is None or b"\0" in field:
-            raise EmailError("Expected ':' after a header's name")
+            raise InvalidParameterValue("Expected ':' after a header's name")
         fields.append((match[1].lower(), field))
     return fields, content
 
@@ -157,12 +157,12 @@ def usable_charset(charset: str) -> str:
     """The charset to write a part in, in lower case: the one asked for, or UTF-8 for what is no usual one in email.
 
     Raises:
-        EmailError: nobody knows a charset of this name.
+        InvalidParameterValue: nobody knows a charset of this name.
     """
     try:
         "".encode(charset)
     except (LookupError, ValueError, UnicodeError):
-        raise EmailError(f"Unsupported charset: {charset!r}") from None
+        raise InvalidParameterValue(f"Unsupported charset: {charset!r}") from None
     return charset.lower() if _MAIL_CHARSETS.fullmatch(charset) else "utf-8"
 
 
@@ -170,7 +170,7 @@ def _line(name: str, chunks: Sequence[str]) -> bytes:
     """A whole header line; the last look that no chunk brings a line break of its own."""
     line = f"{name}: " + "\r\n ".join(chunks)
     if not all(_PRINTABLE.fullmatch(chunk) for chunk in chunks):
-        raise EmailError(f"Header {name} must not contain control characters such as line breaks")
+        raise InvalidParameterValue(f"Header {name} must not contain control characters such as line breaks")
     return line.encode("ascii") + b"\r\n"
 
 
@@ -226,7 +226,7 @@ def _part(kind: str, text: str, charset: str) -> bytes:
         content = lines.encode(charset)
     except UnicodeEncodeError as error:
         if error.object[error.start : error.end].encode("utf-8", "ignore") == b"":
-            raise EmailError("Body is not Unicode text") from None
+            raise InvalidParameterValue("Body is not Unicode text") from None
         charset, content = "utf-8", lines.encode("utf-8")  # better whole in another charset than not at all
     encoding, content = _transferable(content)
     if not content.endswith(b"\n"):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duestream.core.address import EmailError, parse_address, split_addresses
+from duestream.core.address import InvalidParameterValue, parse_address, split_addresses
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_addresses_are_read_with_and_without_a_name(text: str, name: str, spec: 
     ],
 )
 def test_what_is_no_address_is_refused_with_the_text_of_ses(text: str, problem: str) -> None:
-    with pytest.raises(EmailError) as caught:
+    with pytest.raises(InvalidParameterValue) as caught:
         parse_address(text)
     assert caught.value.message == problem
 
@@ -79,7 +79,7 @@ def test_an_address_is_read_or_refused_and_never_keeps_a_control_character(text:
     for candidate in (text, f"{text}@example.com", f"ann@{text}", f"{text} <ann@example.com>", f"<{text}>"):
         try:
             address = parse_address(candidate)
-        except EmailError:
+        except InvalidParameterValue:
             continue
         assert address.spec.isascii()
         assert not any(character < " " for character in address.spec + address.name)

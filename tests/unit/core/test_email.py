@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from duestream.core.email import (
     MAX_SIZE_BYTES,
-    EmailError,
+    InvalidParameterValue,
     OutgoingEmail,
     as_parameters,
     check_size,
@@ -175,19 +175,19 @@ def test_bodies_arrive_in_any_charset_and_never_with_long_or_eight_bit_lines(tex
 
 def test_an_unknown_charset_is_refused_by_name() -> None:
     for charset in ("klingon", "rot13", "utf-8\r\nBcc: x"):
-        with pytest.raises(EmailError, match="Unsupported charset"):
+        with pytest.raises(InvalidParameterValue, match="Unsupported charset"):
             from_send_email(parameters(Message=message(charset=charset)))
 
 
 def test_more_than_fifty_recipients_are_refused() -> None:
     fifty = [f"a{number}@example.com" for number in range(50)]
     assert len(from_send_email(parameters(Destination={"BccAddresses": fifty})).recipients) == 50
-    with pytest.raises(EmailError, match=r"^Recipient count exceeds 50\.$"):
+    with pytest.raises(InvalidParameterValue, match=r"^Recipient count exceeds 50\.$"):
         from_send_email(parameters(Destination={"ToAddresses": ["x@example.com"], "BccAddresses": fifty}))
 
 
 def test_an_email_to_nobody_is_refused() -> None:
-    with pytest.raises(EmailError, match="Missing required header 'To'"):
+    with pytest.raises(InvalidParameterValue, match="Missing required header 'To'"):
         from_send_email(parameters(Destination={}))
 
 
@@ -208,13 +208,13 @@ def test_an_email_to_nobody_is_refused() -> None:
     ],
 )
 def test_parameters_of_a_wrong_type_are_refused_as_emails_not_as_faults(wrong: dict[str, Any]) -> None:
-    with pytest.raises(EmailError):
+    with pytest.raises(InvalidParameterValue):
         from_send_email(parameters(**wrong))
 
 
 def test_tags_are_checked_with_the_text_of_ses() -> None:
     assert from_send_email(parameters(Tags=[{"Name": "kind", "Value": "a-1"}])).tags == (("kind", "a-1"),)
-    with pytest.raises(EmailError) as caught:
+    with pytest.raises(InvalidParameterValue) as caught:
         from_send_email(parameters(Tags=[{"Name": "kind", "Value": "a:1"}]))
     assert str(caught.value) == (
         "Invalid tag value <a:1>: only alphanumeric ASCII characters, '_', and '-' are allowed."
@@ -223,10 +223,10 @@ def test_tags_are_checked_with_the_text_of_ses() -> None:
 
 def test_a_message_above_the_limit_is_refused_with_its_length() -> None:
     check_size(from_send_email(parameters(Message=message(text="x" * 9_000_000))), MAX_SIZE_BYTES)
-    with pytest.raises(EmailError, match=r"Message length is more than 10485760 bytes long: '1\d{7}'\."):
+    with pytest.raises(InvalidParameterValue, match=r"Message length is more than 10485760 bytes long: '1\d{7}'\."):
         check_size(from_send_email(parameters(Message=message(text="x" * 11_000_000))), MAX_SIZE_BYTES)
     raw = b"From: a@example.com\r\nTo: b@example.com\r\n\r\n" + b"x" * MAX_SIZE_BYTES
-    with pytest.raises(EmailError, match="Message length is more than"):
+    with pytest.raises(InvalidParameterValue, match="Message length is more than"):
         check_size(from_send_raw_email({"RawMessage": {"Data": raw}}), MAX_SIZE_BYTES)
 
 
@@ -282,14 +282,14 @@ def test_an_email_comes_back_from_its_own_parameters(email: OutgoingEmail) -> No
     ],
 )
 def test_what_is_not_supported_is_refused_by_name(change: dict[str, Any], text: str) -> None:
-    with pytest.raises(EmailError, match=text):
+    with pytest.raises(InvalidParameterValue, match=text):
         from_send_email_v2({**V2, **change})
 
 
 @pytest.mark.parametrize("name", ["From", "bcc", "Content-Type", "Message-ID", "X Y", "X:", "", "X-\r\nBcc", "Ünicode"])
 def test_a_header_of_ours_or_no_header_at_all_cannot_be_set(name: str) -> None:
     simple = {**V2["Content"]["Simple"], "Headers": [{"Name": name, "Value": "x"}]}  # type: ignore[index]
-    with pytest.raises(EmailError, match="cannot be set"):
+    with pytest.raises(InvalidParameterValue, match="cannot be set"):
         from_send_email_v2({**V2, "Content": {"Simple": simple}})
 
 
@@ -337,7 +337,7 @@ def test_every_line_of_a_raw_message_ends_as_smtp_wants_it() -> None:
     ],
 )
 def test_a_raw_message_without_the_headers_it_needs_is_refused(raw: bytes, text: str) -> None:
-    with pytest.raises(EmailError, match=text):
+    with pytest.raises(InvalidParameterValue, match=text):
         from_send_raw_email({"RawMessage": {"Data": raw}})
 
 
@@ -364,13 +364,13 @@ def test_a_line_break_in_a_header_is_refused(line_break: str) -> None:
         {"ReturnPath": f"{evil}@example.com"},
         {"Message": message(subject=evil)},
     ):
-        with pytest.raises(EmailError):
+        with pytest.raises(InvalidParameterValue):
             from_send_email(parameters(**wrong))
 
 
 def test_an_encoded_word_that_hides_a_line_break_is_refused() -> None:
     hidden = "=?utf-8?Q?a=0D=0ABcc=3A_eve?="
-    with pytest.raises(EmailError, match="control characters"):
+    with pytest.raises(InvalidParameterValue, match="control characters"):
         from_send_email(parameters(Source=f"{hidden} <clinic@example.com>"))
 
 
@@ -398,7 +398,7 @@ def test_no_input_can_inject_a_header(subject: str, text: str, html: str, value:
     for members in ({}, {"ReplyToAddresses": []}, {"FromEmailAddress": "clinic@example.com", "ReplyToAddresses": []}):
         try:
             email = from_send_email_v2({**request, **members})
-        except EmailError:
+        except InvalidParameterValue:
             continue
         sent = as_sent(email)
         head = sent.partition(b"\r\n\r\n")[0]
@@ -418,7 +418,7 @@ def test_no_input_can_inject_a_header(subject: str, text: str, html: str, value:
 def test_no_raw_message_can_leave_a_stray_line_end_or_a_second_id(tail: bytes) -> None:
     try:
         email = from_send_raw_email({"RawMessage": {"Data": b"From: a@example.com\nTo: b@example.com\n" + tail}})
-    except EmailError:
+    except InvalidParameterValue:
         return
     sent = as_sent(email)
     assert b"\r" not in sent.replace(b"\r\n", b"")

@@ -9,6 +9,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from duestream.core.email import OutgoingEmail, view_of
 from duestream.local.store.writer import Transaction
 
 #: First digits of SES's message ids; the other regions have numbers of their own that AWS does not publish.
@@ -73,6 +74,27 @@ def new_message_id(region: str, now_ms: int) -> str:
     """
     digits = _REGION_DIGITS.get(region, _OTHER_REGION_DIGITS)
     return f"{digits}{now_ms:012x}-{uuid.UUID(bytes=secrets.token_bytes(16), version=4)}-000000"
+
+
+def stored_email(email: OutgoingEmail, *, region: str, sent_at_ms: int, delivery_id: str | None = None) -> StoredEmail:
+    """The email as the mailbox keeps it; subject and bodies of a raw message as far as they can be read."""
+    view = view_of(email)
+    return StoredEmail(
+        region=region,
+        source=email.source.text,
+        to=tuple(address.text for address in email.to),
+        cc=tuple(address.text for address in email.cc),
+        bcc=tuple(address.text for address in email.bcc),
+        reply_to=tuple(address.text for address in email.reply_to),
+        return_path=email.return_path.text if email.return_path else None,
+        subject=view.subject,
+        text_part=view.text,
+        html_part=view.html,
+        raw=email.raw,
+        tags=dict(email.tags),
+        delivery_id=delivery_id,
+        sent_at_ms=sent_at_ms,
+    )
 
 
 def add_email(tx: Transaction, email: StoredEmail) -> str:

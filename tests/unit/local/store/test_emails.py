@@ -3,6 +3,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+from duestream.core.email import from_send_email
 from duestream.local.store import emails
 from duestream.local.store.emails import Identity, StoredEmail
 from duestream.local.store.store import Store
@@ -123,3 +124,18 @@ def test_putting_an_identity_again_keeps_when_it_was_created(tmp_path: Path) -> 
         assert found == Identity(name="example.com", region="us-east-1", created_at_ms=5, declaration={"n": 9})
 
     with_store(tmp_path, body)
+
+
+def test_an_outgoing_email_is_stored_as_it_was_written(tmp_path: Path) -> None:
+    outgoing = from_send_email(
+        {
+            "Source": "Clinic <clinic@example.com>",
+            "Destination": {"ToAddresses": ["Ann <ann@bücher.example>"]},
+            "Message": {"Subject": {"Data": "Grüße"}, "Body": {"Html": {"Data": "<p>h</p>"}}},
+            "Tags": [{"Name": "kind", "Value": "reminder"}],
+        }
+    )
+    stored = emails.stored_email(outgoing, region="us-east-1", sent_at_ms=NOON_MS, delivery_id="d-1")
+    assert (stored.source, stored.to) == ("Clinic <clinic@example.com>", ("Ann <ann@bücher.example>",))
+    assert (stored.subject, stored.text_part, stored.html_part) == ("Grüße", None, "<p>h</p>")
+    assert (stored.tags, stored.delivery_id) == ({"kind": "reminder"}, "d-1")

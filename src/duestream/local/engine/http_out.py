@@ -1,0 +1,166 @@
+"""HTTP out: brings a delivery to a server outside as one request."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+from yarl import URL
+
+from duestream.errors import DeliveryError
+from duestream.version import __version__
+
+#: The whole exchange, and making the connection.
+TIMEOUT_SECONDS = 30.0
+CONNECT_TIMEOUT_SECONDS = 10.0
+MAX_CONNECTIONS = 64
+MAX_CONNECTIONS_PER_HOST = 16
+#: So much of an answer is read; the connection is closed on what is longer.
+MAX_RESPONSE_BYTES = 64 * 1024
+#: So much of it is told in an error.
+MAX_TOLD_CHARACTERS = 500
+MAX_RETRY_AFTER_SECONDS = 24 * 60 * 60.0
+
+#: Beside 5xx: the request timed out, came too early, was one too many. A later one may go well.
+_RETRYABLE_STATUSES = frozenset({408, 425, 429})
+_HEADER_NAME = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
+#: Visible characters, spaces and tabs; no control character can end the header.
+_HEADER_VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
+#: These describe the connection and the body's length, which are the client's business.
+_REFUSED_HEADERS = frozenset({"connection", "content-length", "te", "trailer", "transfer-encoding", "upgrade"})
+
+
+class HttpSender:
+    """Sends requests over connections that are kept. Redirects are not followed, proxies of the environment not used.
+
+    Args:
+        trust_env: use the proxies that ``HTTP_PROXY`` and its like name, and logins from ``.netrc``.
+        timeout_seconds: of the whole exchange.
+    """
+
+    def __init__(self, *, trust_env: bool = False, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._trust_env = trust_env
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(
+        self, url: str, method: str, headers: Mapping[str, str], body: bytes | None, delivery_id: str
+    ) -> None:
+        """Send one request: one attempt. Any 2xx answer is success, whatever its body.
+
+        Args:
+            url: ``http://`` or ``https://``.
+            method: such as ``POST``.
+            headers: further headers; ``Idempotency-Key`` is ours, ``User-Agent`` may be replaced.
+            body: the body's bytes; None: none.
+            delivery_id: the same for every attempt; goes out as ``Idempotency-Key``.
+
+        Raises:
+            DeliveryError: retryable after 408, 425, 429, 5xx and where the connection failed; any other answer
+                (redirects too) is permanent, and so is a request that cannot be sent at all.
+        """
+        target = _checked_url(url)
+        all_headers = {"User-Agent": f"duestream/{__version__}", **_checked_headers(headers)}
+        all_headers |= _checked_headers({"Idempotency-Key": delivery_id})
+        try:
+            async with self._open_session().request(
+                method, target, headers=all_headers, data=body, allow_redirects=False, timeout=self._timeout
+            ) as response:
+                status = response.status
+                if 200 <= status < 300:
+                    await _drain(response)
+                    return
+                raise await _refusal(response)
+        except DeliveryError:
+            raise
+        except aiohttp.InvalidURL as error:
+            raise DeliveryError("InvalidUrl", f"{url} cannot be requested", retryable=False) from error
+        except TimeoutError as error:
+            raise DeliveryError("Timeout", f"no answer from {target.host} in time", retryable=True) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise DeliveryError("ConnectionError", _one_line(str(error)), retryable=True) from error
+        except ValueError as error:  # aiohttp's word for what it will not send, such as a method of two words
+            raise DeliveryError("InvalidRequest", _one_line(str(error)), retryable=False) from error
+
+    async def close(self) -> None:
+        """Close the kept connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:  # made here: it wants a running loop
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, limit_per_host=MAX_CONNECTIONS_PER_HOST),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=self._trust_env,
+                auto_decompress=False,  # nobody reads it, and it could be a bomb
+            )
+        return self._session
+
+
+async def _drain(response: aiohttp.ClientResponse) -> bytes:
+    """The beginning of the body. A short one is read to its end, so that the connection can be kept."""
+    try:
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(MAX_RESPONSE_BYTES):
+            body += chunk
+            if len(body) >= MAX_RESPONSE_BYTES:
+                response.close()
+                break
+        return bytes(body[:MAX_RESPONSE_BYTES])
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return b""  # the status has said what there is to say
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> DeliveryError:
+    status = response.status
+    text = _one_line((await _drain(response)).decode("utf-8", "replace"))
+    message = f"{response.reason or 'no reason given'}: {text}" if text else response.reason or "no reason given"
+    if 300 <= status < 400:
+        message = f"redirects to {_one_line(response.headers.get('Location', 'nowhere'))}, which is not followed"
+    is_retryable = status >= 500 or status in _RETRYABLE_STATUSES
+    return DeliveryError(
+        str(status),
+        message,
+        retryable=is_retryable,
+        retry_after=_retry_after(response.headers) if is_retryable else None,
+    )
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, as the far side asked (RFC 9110, 10.2.3); a moment is counted from the answer's own Date."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:10]), MAX_RETRY_AFTER_SECONDS)
+    try:
+        until, since = parsedate_to_datetime(text), parsedate_to_datetime(headers.get("Date", ""))
+    except ValueError:
+        return None
+    moments = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in (until, since)]
+    return min(max((moments[0] - moments[1]).total_seconds(), 0.0), MAX_RETRY_AFTER_SECONDS)
+
+
+def _checked_url(url: str) -> URL:
+    try:
+        target = URL(url)
+    except ValueError:
+        target = URL()
+    if target.scheme not in ("http", "https") or not target.host:
+        raise DeliveryError("InvalidUrl", f"{url} is no http:// or https:// URL", retryable=False)
+    return target
+
+
+def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _REFUSED_HEADERS:
+            raise DeliveryError("InvalidHeader", f"header {name!r} cannot be set", retryable=False)
+        if not _HEADER_VALUE.fullmatch(value):
+            raise DeliveryError("InvalidHeader", f"header {name} has a control character in it", retryable=False)
+    return dict(headers)
+
+
+def _one_line(text: str) -> str:
+    """The far side's words in one line, and not too many of them."""
+    return " ".join(text.split())[:MAX_TOLD_CHARACTERS]
