@@ -102,7 +102,7 @@ def parse_schedule_expression(text: str, timezone: str = "UTC") -> OneTime | Rec
     if found is not None:
         return OneTime(_moment(text, [int(part or 0) for part in found.groups()], zone))
     rate = _read_rate(text)
-    if rate is not None and int(rate[1][-20:]) > 0:
+    if rate is not None and rate[1].strip("0"):
         return Recurring("rate")
     cron = _read_cron(text)
     if cron is not None and _is_cron(cron[1]):

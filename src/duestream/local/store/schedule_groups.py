@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from duestream.local.store.schedules import Executes
+from duestream.local.store.schedules import Executes, delete_of_group
 from duestream.local.store.writer import Transaction
 
 DEFAULT_GROUP = "default"
@@ -74,3 +74,36 @@ def put_group(
     group = get_group(tx, name)
     assert group is not None
     return group
+
+
+def count_groups(connection: Executes) -> int:
+    """How many groups there are."""
+    found: Any = connection.execute("SELECT count(*) FROM schedule_group").fetchone()
+    return int(found[0])
+
+
+def begin_deletion(tx: Transaction, group: ScheduleGroup, *, now_ms: int) -> None:
+    """Have the group shown as DELETING while its schedules go."""
+    tx.execute("UPDATE schedule_group SET state = 'DELETING', last_modified_at_ms = ? WHERE id = ?", (now_ms, group.id))
+
+
+def deleting_groups(connection: Executes) -> list[ScheduleGroup]:
+    """The groups whose deletion was begun and not ended."""
+    rows: Any = connection.execute(f"SELECT {_COLUMNS} FROM schedule_group WHERE state = 'DELETING' ORDER BY id")
+    return [ScheduleGroup(*row) for row in rows]
+
+
+def delete_part(tx: Transaction, group_id: int, *, after_id: int, limit: int) -> int | None:
+    """Delete a part of a group's schedules (see `delete_of_group`), and with the last part the group itself."""
+    next_id = delete_of_group(tx, group_id, after_id=after_id, limit=limit)
+    if next_id is None:
+        tx.execute("DELETE FROM schedule_group WHERE id = ?", (group_id,))
+    return next_id
+
+
+def set_tags(tx: Transaction, group: ScheduleGroup, tags: dict[str, str], *, now_ms: int) -> None:
+    """Replace all tags of the group."""
+    tx.execute(
+        "UPDATE schedule_group SET tags = ?, last_modified_at_ms = ? WHERE id = ?",
+        (msgspec.json.encode(tags), now_ms, group.id),
+    )

@@ -111,6 +111,16 @@ CREATE TABLE schedule (
 CREATE INDEX schedule_by_name ON schedule (name_hash);
 CREATE INDEX schedule_by_time ON schedule (attempt_at_ms) WHERE attempt_at_ms IS NOT NULL;
 
+-- What Scheduler's API answered to a request with a client token, so that a repeated one is answered alike.
+CREATE TABLE client_token (
+    id            INTEGER PRIMARY KEY,                  -- 63 bits of a hash of operation and token
+    request       BLOB NOT NULL,                        -- a hash of the parameters
+    answer        BLOB NOT NULL,                        -- JSON
+    version       INTEGER,                              -- of the schedule, as the request left it
+    created_at_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX client_token_by_time ON client_token (created_at_ms);  -- appended to; the old are trimmed
+
 -- How deliveries ended. `dropped`: gave up, and there was no dead-letter queue to put it in.
 CREATE TABLE outcome (
     id             INTEGER PRIMARY KEY AUTOINCREMENT,
