@@ -17,7 +17,7 @@ comes twice means the first.
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
-from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
+from decimal import ROUND_FLOOR, Context, Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -129,5 +129,5 @@ def _parse_number(text: str) -> datetime:
         factor = 1_000 if abs(number) >= MIN_EPOCH_MILLISECONDS else 1_000_000
         microseconds = _EXACT.multiply(number, factor).to_integral_value(ROUND_FLOOR)
         return _EPOCH + timedelta(microseconds=int(microseconds))
-    except (InvalidOperation, OverflowError, ValueError) as error:
+    except (ArithmeticError, ValueError) as error:
         raise TimestampError(f"the number {text[:80]} is no moment between the years 1 and 9999. {_FORMS}") from error
