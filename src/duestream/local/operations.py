@@ -1,0 +1,15 @@
+"""Which services are served, and every operation of theirs. A service is served once it has its line here."""
+
+from collections.abc import Mapping
+
+from duestream.local.services import sqs, sts
+from duestream.local.services.context import Operation
+
+#: Services under botocore's names.
+SERVICES: Mapping[str, Mapping[str, Operation]] = {
+    "sqs": sqs.OPERATIONS,
+    "sts": sts.OPERATIONS,
+}
+
+#: Operations that may only wait: cancelled when their client goes away.
+LONG_POLLS = frozenset({("sqs", "ReceiveMessage")})

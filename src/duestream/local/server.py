@@ -1,0 +1,247 @@
+"""The local server: one endpoint for all services. Guards the door, finds the operation, and answers.
+
+Nothing here knows what a service does, and nothing below knows how errors look on the wire.
+"""
+
+import asyncio
+import itertools
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from duestream.clock import Clock, SystemClock
+from duestream.core.schedule import Place
+from duestream.errors import InternalServerError, ServiceError, SettingsError
+from duestream.local import pages
+from duestream.local.guard import Guard, is_loopback
+from duestream.local.listener import Listener
+from duestream.local.operations import LONG_POLLS, SERVICES
+from duestream.local.services import sqs
+from duestream.local.services.context import Operation, RequestContext
+from duestream.local.store.store import Store
+from duestream.local.wire import route, sigv4
+from duestream.local.wire.aws_json import AwsJson
+from duestream.local.wire.codec import Codec
+from duestream.local.wire.http import HttpRequest, HttpResponse
+from duestream.local.wire.query import Query
+from duestream.local.wire.refusals import InternalFailure, InternalServerException, unknown_operation, unknown_service
+from duestream.local.wire.rest_json import RestJson
+from duestream.local.wire.route import Destination
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_PORT = 8787
+#: Requests that are being answered when the server stops have so long to end.
+GRACE_SECONDS = 10.0
+
+_INTERNAL_ERRORS: dict[str, type[ServiceError]] = {
+    "dynamodb": InternalServerError,
+    "dynamodbstreams": InternalServerError,
+    "scheduler": InternalServerException,
+}
+_CODECS: dict[str, Callable[[str], Codec]] = {route.JSON: AwsJson, route.REST_JSON: RestJson, route.QUERY: Query}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a server is started with.
+
+    Args:
+        data: the data folder, made if it is missing.
+        host: address to bind; anything but loopback needs `credentials`.
+        port: 0 takes a free one.
+        clock: a ManualClock is moved through ``POST /_duestream/clock``.
+        credentials: access key id to secret access key. If there are any, every request must be signed by one.
+        allowed_hosts: further names of ours: ``name``, ``name:port`` or ``*.name``.
+
+    Raises:
+        SettingsError: they contradict each other.
+    """
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    clock: Clock = field(default_factory=SystemClock)
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not is_loopback(self.host) and not self.credentials:
+            raise SettingsError(
+                f"binding {self.host} would let anybody who reaches this machine use the server. "
+                "Give credentials, with which every request must be signed, or bind 127.0.0.1."
+            )
+        if not 0 <= self.port <= 65535:
+            raise SettingsError(f"{self.port} is not a port: 0 to 65535, 0 for a free one")
+
+
+class LocalServer:
+    """A data folder behind an open port. `start` and `stop` belong to one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.port = settings.port
+        #: Pages beside the services: (method, path) to page. Fill it before `start`.
+        self.pages: dict[tuple[str, str], pages.Page] = {**pages.PAGES}
+        self._store: Store | None = None
+        self._listener = Listener(self.answer, settings.clock)
+        self._guard: Guard | None = None
+        self._request_ids = (f"{secrets.token_hex(4)}-{secrets.token_hex(2)}", itertools.count(1))
+
+    @property
+    def store(self) -> Store:
+        """The open store; only between start and stop."""
+        assert self._store is not None, "the server is not started"
+        return self._store
+
+    @property
+    def endpoint_url(self) -> str:
+        """What clients take as their endpoint."""
+        host = self.settings.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    async def start(self) -> None:
+        """Open the store and the port.
+
+        Raises:
+            DataFolderError: the data folder cannot be used.
+            SettingsError: the port is taken, or the host is none of this machine's.
+        """
+        settings = self.settings
+        self._store = Store.open(settings.data)
+        try:
+            self.port = await self._listener.start(settings.host, settings.port)
+        except OSError as error:
+            await self._store.close()
+            raise SettingsError(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}. "
+                "Name another port with --port, or 0 for a free one."
+            ) from error
+        self._guard = Guard(
+            settings.host, self.port, settings.allowed_hosts, has_credentials=bool(settings.credentials)
+        )
+
+    async def stop(self) -> None:
+        """Answer what was asked, take no more, close the store. Safe to repeat."""
+        if self._store is None:
+            return
+        sqs.arrivals_of(self._store, self.settings.clock).stop()
+        await self._listener.stop(GRACE_SECONDS)
+        await self._store.close()
+        self._store = None
+
+    async def answer(self, request: HttpRequest) -> HttpResponse:
+        """Answer one request, whatever happens."""
+        request_id = self._next_request_id()
+        try:
+            page = self.pages.get((request.method, request.path))
+            if page is not None:
+                return await self._answer_page(page, request, request_id)
+            destination = route.destination_of(request)
+            if destination.service not in SERVICES:
+                return self._refuse_service(request, destination, request_id)
+        except Exception as error:  # noqa: BLE001 - the edge: nothing may pass
+            return pages.refusal(self._service_error(error, None, request_id), request_id)
+        codec = codec_of(destination.service, destination.protocol)
+        try:
+            return await self._answer_operation(request, destination.service, destination.region, codec, request_id)
+        except Exception as error:  # noqa: BLE001 - the edge: nothing may pass
+            return codec.refusal(self._service_error(error, destination.service, request_id), request_id)
+
+    async def _answer_page(self, page: pages.Page, request: HttpRequest, request_id: str) -> HttpResponse:
+        self._check_host(request)
+        if not page.is_open:
+            self._check_signature(request, None)
+        _, region = route.scope_of(request)
+        return await page.answer(self._context(request, region, request_id), request)
+
+    async def _answer_operation(
+        self, request: HttpRequest, service: str, region: str, codec: Codec, request_id: str
+    ) -> HttpResponse:
+        self._check_host(request)
+        if self.settings.credentials:
+            self._check_signature(request, route.signing_name(service))
+        name = codec.operation_of(request)
+        operation = SERVICES[service].get(name)
+        if operation is None:
+            raise unknown_operation(service, name, SERVICES[service])
+        parameters = codec.parameters(name, request)
+        context = self._context(request, region, request_id)
+        if (service, name) in LONG_POLLS:
+            result = await self._poll(operation, context, parameters)
+        else:
+            result = await operation(context, parameters)
+        return codec.answer(name, result, request_id)
+
+    async def _poll(
+        self, operation: Operation, context: RequestContext, parameters: Mapping[str, Any]
+    ) -> Mapping[str, Any] | bytes:
+        """Carry out an operation that ends when its client goes away."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._listener.interruptible.add(task)
+        try:
+            return await operation(context, parameters)
+        finally:
+            self._listener.interruptible.discard(task)
+
+    def _refuse_service(self, request: HttpRequest, destination: Destination, request_id: str) -> HttpResponse:
+        """A service we do not have: in the protocol that its client most likely reads."""
+        self._check_host(request)
+        error = unknown_service(destination.asked_for, SERVICES)
+        if destination.protocol == route.QUERY:
+            return codec_of("sts", route.QUERY).refusal(error, request_id)
+        return pages.refusal(error, request_id)
+
+    def _check_host(self, request: HttpRequest) -> None:
+        assert self._guard is not None
+        self._guard.check(request)
+
+    def _check_signature(self, request: HttpRequest, signing_name: str | None) -> None:
+        if self.settings.credentials:
+            sigv4.verify(
+                request,
+                signing_name=signing_name,
+                credentials=self.settings.credentials,
+                now=self.settings.clock.now(),
+            )
+
+    def _context(self, request: HttpRequest, region: str, request_id: str) -> RequestContext:
+        return RequestContext(
+            store=self.store,
+            clock=self.settings.clock,
+            place=_place(region),
+            endpoint_url=f"http://{request.headers['host']}",
+            request_id=request_id,
+        )
+
+    def _service_error(self, error: Exception, service: str | None, request_id: str) -> ServiceError:
+        """The error to answer with. What we did not raise on purpose is logged and not told."""
+        if isinstance(error, ServiceError):
+            return error
+        logger.error(
+            "request failed by a fault of ours",
+            extra={"action": "answer", "service": service, "request_id": request_id},
+            exc_info=error,
+        )
+        kind = _INTERNAL_ERRORS.get(service or "", InternalFailure)
+        return kind(f"The server failed to answer. Its log has the reason under request id {request_id}.")
+
+    def _next_request_id(self) -> str:
+        prefix, numbers = self._request_ids
+        return f"{prefix}-4000-8000-{next(numbers):012x}"
+
+
+@lru_cache(maxsize=64)
+def codec_of(service: str, protocol: str) -> Codec:
+    """The codec of a service in one of its protocols."""
+    return _CODECS[protocol](service)
+
+
+@lru_cache(maxsize=64)
+def _place(region: str) -> Place:
+    return Place(region=region)
