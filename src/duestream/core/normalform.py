@@ -122,9 +122,8 @@ def _normalize_boolean(content: Any, level: int) -> bool:
 
 
 def _normalize_null(content: Any, level: int) -> bool:
-    if not _normalize_boolean(content, level):
-        raise ValidationException(INVALID + "Null attribute value types must have the value of true")
-    return True
+    """Accept false too: AWS does since 2026 and stores true (nubo-db/dynamodb-conformance, 2026-06-08)."""
+    return _normalize_boolean(content, level) or True
 
 
 def _normalize_list(content: Any, level: int) -> list[AttributeValue]:
@@ -230,3 +229,21 @@ def _unexpected_structure(content: Any) -> str:
     if type(content) is list:
         return "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.AttributeValue"
     return "Unexpected value type in payload"
+
+
+def check_nesting(value: AttributeValue, level: int) -> None:
+    """Refuse a value that would lie too deep where an update puts it.
+
+    Args:
+        value: in normal form.
+        level: the level it would lie at; an attribute of the item lies at 1.
+
+    Raises:
+        ValidationException: it or something in it would lie below `MAX_NESTING_LEVELS`.
+    """
+    if level > MAX_NESTING_LEVELS:
+        raise ValidationException(_TOO_DEEP)
+    for member in value.get("L", ()):
+        check_nesting(member, level + 1)
+    for member in value.get("M", {}).values():
+        check_nesting(member, level + 1)

@@ -121,18 +121,21 @@ def number_key_bytes(text: str) -> bytes:
 
 
 def number_size_bytes(text: str) -> int:
-    """Count a number as DynamoDB does: one byte for each two digits, aligned at the decimal point, and one more.
+    """Count a number as DynamoDB does for the size of an item.
 
-    AWS documents "approximately" one byte for two significant digits and one byte; the alignment and
-    the byte of a minus sign are what dynalite's authors measured.
+    One byte, one for each two significant digits before the point, one for each two after it, and one for a
+    minus sign. Measured to the byte by nubo-db/dynamodb-conformance (``src/item-size.ts``, eu-west-2, 2026-08);
+    AWS documents it as "approximately" one byte for two digits and one more.
     """
-    is_negative, digits, magnitude = parse_number(text)
-    if not digits:
+    if is_plain_integer(text):
+        digits = len(text.rstrip("0"))
+        return 2 + digits // 2 if text[0] == "-" else 1 + (digits + 1) // 2
+    is_negative, significant, magnitude = parse_number(text)
+    if not significant:
         return 1
-    pairs = (len(digits) + 1) // 2
-    if len(digits) % 2 == 0 and magnitude % 2 == 0:
-        pairs += 1
-    return 1 + pairs + is_negative
+    whole = min(max(magnitude + 1, 0), len(significant))
+    fraction = len(significant) - whole
+    return 1 + (whole + 1) // 2 + (fraction + 1) // 2 + is_negative
 
 
 def _bounded(exponent: str | None) -> int:
