@@ -53,7 +53,7 @@ class Stream:
     status: str
     created_at_ms: int
     disabled_at_ms: int | None
-    #: The last record that is gone; 0: none is.
+    #: No record up to this position is to be had: trimmed, or written before the stream was made.
     trimmed_sequence: int
 
     @property
@@ -100,6 +100,7 @@ class RecordRow:
             old_image=old_image,
             new_image=new_image,
             sequence_number=sequence_number(self.sequence),
+            created_at=from_ms(self.created_at_ms),
         )
 
 
@@ -148,9 +149,18 @@ def create_stream(
     while find_stream(tx.connection, table_name, _label(label_at_ms)) is not None:
         label_at_ms += 1  # switched off and on again within a millisecond
     tx.execute(
-        "INSERT INTO stream (table_id, table_name, region, label, view_type, key_schema, status, created_at_ms)"
-        " VALUES (?, ?, ?, ?, ?, ?, 'ENABLED', ?)",
-        (table_id, table_name, region, _label(label_at_ms), view_type, msgspec.json.encode(key_schema), now_ms),
+        "INSERT INTO stream (table_id, table_name, region, label, view_type, key_schema, status, created_at_ms,"
+        " trimmed_sequence) VALUES (?, ?, ?, ?, ?, ?, 'ENABLED', ?, ?)",
+        (
+            table_id,
+            table_name,
+            region,
+            _label(label_at_ms),
+            view_type,
+            msgspec.json.encode(key_schema),
+            now_ms,
+            last_sequence(tx.connection),
+        ),
     )
     return get_stream(tx.connection, tx.last_id())
 
@@ -168,6 +178,12 @@ def disable_stream(tx: Transaction, stream_id: int, now_ms: int) -> None:
 def get_stream(connection: apsw.Connection, stream_id: int) -> Stream:
     """The stream, which must exist."""
     return _stream(connection.execute(_STREAM_BY_ID, (stream_id,)).get)
+
+
+def find_stream_by_id(connection: apsw.Connection, stream_id: int) -> Stream | None:
+    """The stream, unless it is gone."""
+    row = connection.execute(_STREAM_BY_ID, (stream_id,)).get
+    return None if row is None else _stream(row)
 
 
 def find_stream(connection: apsw.Connection, table_name: str, label: str) -> Stream | None:
@@ -203,8 +219,11 @@ _RECORDS_OF_STREAM = f"""SELECT {_RECORD_COLUMNS} FROM stream_record AS r
     WHERE r.stream_id = ? AND r.sequence > ? ORDER BY r.sequence LIMIT ?"""
 _KEYS_AFTER = """SELECT table_id, partition_key, sort_key FROM stream_record
     WHERE sequence > ? ORDER BY sequence LIMIT ?"""
+_LAST_OF_ITEM = """SELECT max(sequence) FROM stream_record
+    WHERE sequence > ? AND table_id = ? AND partition_key = ? AND sort_key = ?"""
 _LAST_SEQUENCE = "SELECT seq FROM sqlite_sequence WHERE name = 'stream_record'"
-_FIRST_OF_STREAM = "SELECT min(sequence) FROM stream_record WHERE stream_id = ?"
+_FIRST_SINCE = """SELECT sequence FROM stream_record WHERE stream_id = ? AND created_at_ms >= ?
+    ORDER BY sequence LIMIT 1"""
 _LAST_OF_STREAM = "SELECT max(sequence) FROM stream_record WHERE stream_id = ?"
 
 
@@ -230,10 +249,29 @@ def records_after(connection: apsw.Connection, sequence: int, limit: int) -> lis
     return list(_record_rows(connection, connection.execute(_RECORDS_AFTER, (sequence, limit)).fetchall(), streams))
 
 
-def records_of(connection: apsw.Connection, stream: Stream, sequence: int, limit: int) -> list[RecordRow]:
-    """The records of one stream that follow a position."""
-    rows = connection.execute(_RECORDS_OF_STREAM, (stream.id, sequence, limit)).fetchall()
-    return list(_record_rows(connection, rows, {stream.id: stream}))
+def records_of(
+    connection: apsw.Connection, stream: Stream, sequence: int, *, limit: int, max_bytes: int
+) -> tuple[list[RecordRow], bool]:
+    """The records of one stream that follow a position, and whether they are the last ones there are.
+
+    Args:
+        limit: how many at the most.
+        max_bytes: how many bytes of stored images at the most, but for the first record.
+    """
+    cursor = connection.execute(_RECORDS_OF_STREAM, (stream.id, sequence, limit))
+    found: list[tuple[Any, ...]] = []
+    size_bytes = 0
+    is_last = True
+    try:
+        for row in cursor:
+            size_bytes += len(row[6] or b"") + len(row[7] or b"")
+            if found and size_bytes > max_bytes:
+                is_last = False
+                break
+            found.append(row)
+    finally:
+        cursor.close()
+    return list(_record_rows(connection, found, {stream.id: stream})), is_last and len(found) < limit
 
 
 def _record_rows(
@@ -254,19 +292,27 @@ def keys_after(connection: apsw.Connection, sequence: int, limit: int) -> set[tu
     return set(rows)
 
 
+def last_record_of_item(
+    connection: apsw.Connection, sequence: int, table_id: int, key: tuple[bytes, bytes]
+) -> int | None:
+    """The position of an item's newest record after a position; None: it has none. Reads only what follows it."""
+    return connection.execute(_LAST_OF_ITEM, (sequence, table_id, *key)).get  # type: ignore[no-any-return]
+
+
 def last_sequence(connection: apsw.Connection) -> int:
     """The position of the newest record there ever was; 0: none yet."""
     return connection.execute(_LAST_SEQUENCE).get or 0
 
 
-def first_sequence_of(connection: apsw.Connection, stream: Stream) -> int | None:
-    """The position of the stream's oldest record that is kept."""
-    return connection.execute(_FIRST_OF_STREAM, (stream.id,)).get  # type: ignore[no-any-return]
-
-
 def last_sequence_of(connection: apsw.Connection, stream: Stream) -> int | None:
     """The position of the stream's newest record."""
     return connection.execute(_LAST_OF_STREAM, (stream.id,)).get  # type: ignore[no-any-return]
+
+
+def sequence_before(connection: apsw.Connection, stream: Stream, since_ms: int) -> int:
+    """The position after which the stream's records of a moment and later stand."""
+    first = connection.execute(_FIRST_SINCE, (stream.id, since_ms)).get
+    return last_sequence(connection) if first is None else first - 1
 
 
 # Checkpoints ------------------------------------------------------------------------------------------

@@ -1,0 +1,78 @@
+"""What an app declares, made true in the store when the engine starts."""
+
+from collections.abc import Iterator
+
+from duestream.core.app import App
+from duestream.core.planner import schedule_dead_letter_queue, stream_dead_letter_queue
+from duestream.core.rule import TableDeclaration
+from duestream.core.schedule import Place
+from duestream.errors import RuleError
+from duestream.local.store import queues, schedule_groups, tables
+from duestream.local.store.writer import Transaction
+
+VIEW_TYPE = "NEW_AND_OLD_IMAGES"
+#: A dead letter is kept as long as SQS allows: 14 days.
+DEAD_LETTER_RETENTION_SECONDS = 14 * 24 * 3600
+
+
+def make_default_group(tx: Transaction, place: Place, now_ms: int) -> None:
+    """AWS has the group `default` in every region."""
+    schedule_groups.put_group(tx, schedule_groups.DEFAULT_GROUP, region=place.region, now_ms=now_ms)
+
+
+def make_declared(tx: Transaction, app: App, place: Place, now_ms: int) -> list[str]:
+    """Create what the app needs and is missing: tables, their streams, the group, the dead-letter queues.
+
+    Returns:
+        A sentence for each thing that was made or changed.
+
+    Raises:
+        RuleError: a table is there with another key.
+    """
+    schedule_groups.put_group(tx, app.name, region=place.region, now_ms=now_ms)
+    return [
+        *(note for table in app.tables for note in _make_table(tx, table.declaration, app, place, now_ms)),
+        *_make_queues(tx, app, place, now_ms),
+    ]
+
+
+def _make_table(tx: Transaction, declared: TableDeclaration, app: App, place: Place, now_ms: int) -> Iterator[str]:
+    table = tables.get_table(tx.connection, declared.name)
+    if table is None:
+        tables.create_table(
+            tx,
+            declared.name,
+            region=place.region,
+            partition_key=declared.partition_key,
+            partition_key_type=declared.partition_key_type,
+            sort_key=declared.sort_key,
+            sort_key_type=declared.sort_key_type if declared.sort_key is not None else None,
+            view_type=VIEW_TYPE,
+            now_ms=now_ms,
+        )
+        yield f"created table {declared.name} with its stream"
+        return
+    is_key = (table.partition_key, table.partition_key_type, table.sort_key)
+    declared_key = (declared.partition_key, declared.partition_key_type, declared.sort_key)
+    if is_key != declared_key or (table.sort_key is not None and table.sort_key_type != declared.sort_key_type):
+        raise RuleError(
+            f"table {declared.name!r} is in the data folder with the key {_key_text(*is_key)}, "
+            f"and app {app.name!r} declares {_key_text(*declared_key)}",
+            remedy="Declare the key that the table has, or use another table or data folder.",
+            location=next((rule.location for rule in app.rules_of(declared.name)), None),
+        )
+    if table.stream is None:
+        tables.switch_stream_on(tx, table, VIEW_TYPE, now_ms)
+        yield f"switched the stream of table {declared.name} on"
+
+
+def _key_text(partition_key: str, partition_key_type: str, sort_key: str | None) -> str:
+    return f"{partition_key} ({partition_key_type})" + (f", {sort_key}" if sort_key else "")
+
+
+def _make_queues(tx: Transaction, app: App, place: Place, now_ms: int) -> Iterator[str]:
+    for name in (schedule_dead_letter_queue(app.name), stream_dead_letter_queue(app.name)):
+        if queues.get_queue(tx.connection, name) is None:
+            attributes = {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_SECONDS)}
+            queues.create_queue(tx, name, region=place.region, attributes=attributes, now_ms=now_ms)
+            yield f"created queue {name}"

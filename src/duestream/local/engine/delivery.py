@@ -1,0 +1,375 @@
+"""Delivery: brings what is due to its target.
+
+Targets inside the engine are carried out in the transaction that completes the schedule: exactly once.
+Targets outside are tried with the attempt counted first and settled after: at least once, each attempt
+with the same delivery id. Either way one job looks at the schedule as it is then, so that one that was
+moved or deleted, or whose item has stream records that are not planned yet, is not delivered.
+"""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from duestream.clock import Clock
+from duestream.errors import ConditionalCheckFailedException, Error, ServiceError
+from duestream.local.engine.call import Attempt, Call, read_call, service_and_action
+from duestream.local.engine.inside import INSIDE
+from duestream.local.engine.settle import (
+    Settled,
+    attempt_of,
+    settle_failure,
+    settle_skip,
+    settle_success,
+)
+from duestream.local.store import outcomes, schedules, streams, tables
+from duestream.local.store.schedules import ScheduleRow
+from duestream.local.store.store import Store
+from duestream.local.store.writer import Transaction
+
+logger = logging.getLogger("duestream.flow")
+
+#: Deliveries that have been started and not settled, at the most; the timer waits while there are more.
+MAX_STARTED = 512
+#: How many of those may wait for a free place at a slow kind of target before the timer waits too.
+MAX_WAITING = 20_000
+#: Wait after an error of our own (a refusing disk, say) before the schedule is looked at again.
+FAULT_PAUSE_MS = 1_000
+
+
+class NothingToDoError(Error):
+    """Raised by a target that finds that there is nothing to deliver any more; recorded as skipped."""
+
+
+class OutsideTarget(Protocol):
+    """A kind of target outside the engine."""
+
+    @property
+    def limit(self) -> int:
+        """How many deliveries go on at a time."""
+        ...
+
+    def prepare(self, tx: Transaction, call: Call) -> Any:
+        """Read what is needed, in the transaction that counts the attempt.
+
+        Raises:
+            NothingToDoError: there is nothing to deliver any more.
+        """
+        ...
+
+    async def send(self, call: Call, attempt: Attempt, prepared: Any) -> Callable[[Transaction], None] | None:
+        """Try once; what is answered is carried out in the transaction that completes the schedule.
+
+        Raises:
+            Exception: any is a failed attempt (`settle.failure_of`).
+        """
+        ...
+
+
+class Timer(Protocol):
+    """Who hands over what is due."""
+
+    def push(self, attempt_at_ms: int, schedule_id: int, version: int) -> None:
+        """Hand this one over at that moment (again)."""
+        ...
+
+    def delivery_ended(self) -> None:
+        """There may be room again."""
+        ...
+
+
+class Planning(Protocol):
+    """What planning says about a rule's schedule before it is delivered."""
+
+    @property
+    def planned_through(self) -> int:
+        """The last stream record whose plan is applied."""
+        ...
+
+    def owns(self, group_name: str, rule: str) -> bool:
+        """Whether the app that is loaded has this rule."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """To be looked at again once planning has come past this record."""
+
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class _GoesOutside:
+    kind: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    row: ScheduleRow
+    attempt: Attempt
+    call: Call
+    prepared: Any
+
+
+class Deliveries:
+    """Started by the timer; each looks after itself until it is settled."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        outside: Mapping[tuple[str, str], OutsideTarget],
+        planning: Planning | None,
+    ) -> None:
+        self._store, self._clock, self._planning = store, clock, planning
+        self._timer: Timer
+        self._lanes = {kind: _Lane(target) for kind, target in outside.items()}
+        self._started: set[tuple[int, int]] = set()
+        self._held: list[tuple[int, int, int]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
+
+    @property
+    def has_room(self) -> bool:
+        waiting = sum(len(lane.waiting) for lane in self._lanes.values())
+        return len(self._started) - waiting < MAX_STARTED and waiting < MAX_WAITING
+
+    @property
+    def in_progress(self) -> int:
+        """How many are started and not settled."""
+        return len(self._started)
+
+    def attach(self, timer: Timer) -> None:
+        """Tell who is to be asked to hand over again. Before the first `start`."""
+        self._timer = timer
+
+    def start(self, schedule_id: int, version: int) -> None:
+        """Begin the delivery, unless it is under way; returns at once."""
+        if (schedule_id, version) not in self._started:
+            self._started.add((schedule_id, version))
+            self._spawn(schedule_id, version, self._deliver_inside)
+
+    def release_held(self) -> None:
+        """Look again at what waited for planning; called when planning has come further."""
+        held, self._held = self._held, []
+        now_ms = self._clock.now_ms()
+        for _, schedule_id, version in held:
+            self._timer.push(now_ms, schedule_id, version)
+
+    async def drain(self) -> None:
+        """Wait until everything started has ended. Deliveries that wait for a place are left for the next start."""
+        for lane in self._lanes.values():
+            lane.waiting.clear()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # The way of one delivery ---------------------------------------------------------------------------
+
+    def _spawn(self, schedule_id: int, version: int, step: Callable[[int, int], Any]) -> None:
+        task = asyncio.get_running_loop().create_task(self._guard(schedule_id, version, step))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, schedule_id: int, version: int, step: Callable[[int, int], Any]) -> None:
+        """Whatever goes wrong in our own code or on the disk, the schedule is looked at again."""
+        ends_here = True
+        try:
+            ends_here = await step(schedule_id, version)
+        except Exception:
+            logger.exception("a delivery met a fault of ours", extra={"action": "deliver", "schedule_id": schedule_id})
+            self._timer.push(self._clock.now_ms() + FAULT_PAUSE_MS, schedule_id, version)
+        finally:
+            if ends_here:
+                self._started.discard((schedule_id, version))
+                self._timer.delivery_ended()
+
+    async def _deliver_inside(self, schedule_id: int, version: int) -> bool:
+        step = await self._store.write(lambda tx: self._look(tx, schedule_id, version))
+        match step:
+            case _Held():
+                self._hold(step, schedule_id, version)
+            case _GoesOutside(kind):
+                lane = self._lanes[kind]
+                if lane.running >= lane.target.limit:
+                    lane.waiting.append((schedule_id, version))
+                else:
+                    lane.running += 1
+                    self._spawn(schedule_id, version, lambda id_, version_: self._deliver_outside(lane, id_, version_))
+                return False
+            case Settled():
+                _log(step)
+        return True
+
+    async def _deliver_outside(self, lane: "_Lane", schedule_id: int, version: int) -> bool:
+        try:
+            claimed = await self._store.write(lambda tx: self._claim(tx, lane.target, schedule_id, version))
+            match claimed:
+                case _Held():
+                    self._hold(claimed, schedule_id, version)
+                case Settled():
+                    _log(claimed)
+                case _Claimed():
+                    settled = await self._send(lane.target, claimed)
+                    if settled is not None:
+                        _log(settled)
+        finally:
+            if lane.waiting:
+                next_id, next_version = lane.waiting.popleft()
+                self._spawn(next_id, next_version, lambda id_, version_: self._deliver_outside(lane, id_, version_))
+            else:
+                lane.running -= 1
+        return True
+
+    def _hold(self, held: _Held, schedule_id: int, version: int) -> None:
+        assert self._planning is not None
+        if self._planning.planned_through >= held.sequence:
+            self._timer.push(self._clock.now_ms(), schedule_id, version)  # planning went on while we asked
+        else:
+            self._held.append((held.sequence, schedule_id, version))
+
+    # In the transaction --------------------------------------------------------------------------------
+
+    def _check(self, tx: Transaction, schedule_id: int, version: int, now_ms: int) -> ScheduleRow | _Held | None:
+        """The schedule, if it is to be delivered now; None: not, or not any more."""
+        row = schedules.get_schedule_by_id(tx, schedule_id)
+        if row is None or row.version != version or row.attempt_at_ms is None or row.attempt_at_ms > now_ms:
+            return None
+        if row.rule is not None:
+            if self._planning is None or not self._planning.owns(row.group_name, row.rule):
+                return None
+            assert row.table_id is not None
+            assert row.partition_key is not None
+            assert row.sort_key is not None
+            if tables.get_table_by_id(tx.connection, row.table_id) is None:
+                return None  # deleted with its items; its schedules are being removed
+            blocking = streams.last_record_of_item(
+                tx.connection, self._planning.planned_through, row.table_id, (row.partition_key, row.sort_key)
+            )
+            if blocking is not None:
+                return _Held(blocking)
+        return row
+
+    def _look(self, tx: Transaction, schedule_id: int, version: int) -> Settled | _Held | _GoesOutside | None:
+        now_ms = self._clock.now_ms()
+        row = self._check(tx, schedule_id, version, now_ms)
+        if not isinstance(row, ScheduleRow):
+            return row
+        target = row.body["Target"]
+        kind = service_and_action(target["Arn"])
+        if kind in self._lanes:
+            return _GoesOutside(kind)
+        attempt = attempt_of(row, number=row.attempts + 1, now_ms=now_ms)
+        return self._carry_out(tx, row, attempt, target)
+
+    def _carry_out(self, tx: Transaction, row: ScheduleRow, attempt: Attempt, target: Mapping[str, Any]) -> Settled:
+        parameters: Mapping[str, Any] = {}
+        tx.execute("SAVEPOINT target")
+        try:
+            call = read_call(target, attempt)
+            parameters = call.parameters
+            INSIDE[call.service, call.action](tx, parameters, attempt)
+        except ServiceError as error:
+            tx.execute("ROLLBACK TO target")
+            tx.execute("RELEASE target")
+            if row.rule is not None and isinstance(error, ConditionalCheckFailedException):
+                return settle_skip(tx, row, attempt, "the item is not as the condition demands any more")
+            return settle_failure(tx, row, attempt, error, parameters=parameters, jitter=self._random.random())
+        tx.execute("RELEASE target")
+        return settle_success(tx, row, attempt)
+
+    def _claim(
+        self, tx: Transaction, target: OutsideTarget, schedule_id: int, version: int
+    ) -> _Claimed | Settled | _Held | None:
+        now_ms = self._clock.now_ms()
+        row = self._check(tx, schedule_id, version, now_ms)
+        if not isinstance(row, ScheduleRow):
+            return row
+        attempt = attempt_of(row, number=schedules.begin_attempt(tx, row), now_ms=now_ms)
+        try:
+            call = read_call(row.body["Target"], attempt)
+            return _Claimed(row, attempt, call, target.prepare(tx, call))
+        except NothingToDoError as error:
+            return settle_skip(tx, row, attempt, str(error))
+        except ServiceError as error:
+            return settle_failure(tx, row, attempt, error, parameters={}, jitter=self._random.random())
+
+    async def _send(self, target: OutsideTarget, claimed: _Claimed) -> Settled | None:
+        row, call = claimed.row, claimed.call
+        also: Callable[[Transaction], None] | None = None
+        error: Exception | None = None
+        try:
+            also = await target.send(call, claimed.attempt, claimed.prepared)
+        except Exception as failed:  # noqa: BLE001 - whatever a target raises is a failed attempt
+            error = failed
+        jitter = self._random.random()
+
+        def settle(tx: Transaction) -> Settled | None:
+            attempt = attempt_of(row, number=claimed.attempt.number, now_ms=self._clock.now_ms())
+            present = schedules.get_schedule_by_id(tx, row.id)
+            is_current = present is not None and present.version == row.version
+            if error is None:
+                if also is not None:
+                    also(tx)
+                if is_current:
+                    return settle_success(tx, row, attempt)
+                # It was replaced or deleted while it was under way: the new one stands, this one is recorded.
+                outcome = outcomes.Outcome(
+                    "delivered",
+                    attempt.delivery_id,
+                    row.body["Target"]["Arn"],
+                    attempt.due_at_ms,
+                    attempt.now_ms,
+                    attempt.number,
+                )
+                outcomes.record_outcome(
+                    tx, outcome, group_name=row.group_name, name=row.name, rule=row.rule, table_id=row.table_id
+                )
+                return Settled(row, attempt, "delivered")
+            if not is_current:
+                return None
+            return settle_failure(tx, row, attempt, error, parameters=call.parameters, jitter=jitter)
+
+        return await self._store.write(settle)
+
+
+class _Lane:
+    """One kind of outside target: how many are under way, and who waits for a place."""
+
+    __slots__ = ("running", "target", "waiting")
+
+    def __init__(self, target: OutsideTarget) -> None:
+        self.target = target
+        self.running = 0
+        self.waiting: deque[tuple[int, int]] = deque()
+
+
+def _log(settled: Settled) -> None:
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    row, attempt = settled.row, settled.attempt
+    facts = {
+        "schedule": f"{row.group_name}/{row.name}",
+        "rule": row.rule,
+        "target_arn": row.body["Target"]["Arn"],
+        "delivery_id": attempt.delivery_id,
+        "attempt": attempt.number,
+        "due_at_ms": attempt.due_at_ms,
+        "lateness_ms": attempt.now_ms - attempt.due_at_ms,
+        "reason": settled.reason,
+    }
+    match settled.kind:
+        case "delivered":
+            logger.info("delivered", extra={"action": "delivered", **facts})
+        case "skipped":
+            logger.info("skipped", extra={"action": "skipped", **facts})
+        case "dead_lettered":
+            logger.warning("dead-lettered", extra={"action": "dead_lettered", **facts})
+        case "dropped":
+            logger.error("dropped", extra={"action": "dropped", **facts})
+        case None:
+            facts["retry_at_ms"] = settled.retry_at_ms
+            logger.warning("failed, to be retried", extra={"action": "retry", **facts})

@@ -1,0 +1,115 @@
+"""The engine: the loops that turn writes into deliveries, started and stopped as one."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from duestream.clock import Clock
+from duestream.core.app import App
+from duestream.core.schedule import Place
+from duestream.local.engine.call import HTTP_REQUEST, WHEN_DUE
+from duestream.local.engine.declared import make_declared, make_default_group
+from duestream.local.engine.delivery import Deliveries, OutsideTarget
+from duestream.local.engine.functions import Functions
+from duestream.local.engine.housekeeping import Housekeeper
+from duestream.local.engine.http_out import HttpSender
+from duestream.local.engine.outside import HttpRequests, RelayedEmails
+from duestream.local.engine.poller import Poller
+from duestream.local.engine.smtp import SmtpRelay
+from duestream.local.engine.timer import Timer
+from duestream.local.store import schedules, streams
+from duestream.local.store.store import Store
+
+logger = logging.getLogger(__name__)
+
+#: The records of an app that is not loaded are kept for it: they are trimmed by age alone.
+EVERYTHING = 2**62
+
+
+class Engine:
+    """Plans what is written and delivers what is due, for one store and at most one app.
+
+    Args:
+        smtp: where emails go; None: they stay in the mailbox.
+    """
+
+    def __init__(self, store: Store, clock: Clock, place: Place, *, app: App | None, smtp: SmtpRelay | None) -> None:
+        self._store, self._clock, self._place, self._app = store, clock, place, app
+        self._poller = None if app is None else Poller(store, clock, app, place)
+        self._functions = None if app is None else Functions(app)
+        self._http = HttpSender()
+        self._smtp = smtp
+        self._deliveries = Deliveries(store, clock, outside=self._outside(), planning=self._poller)
+        self._timer = Timer(store, clock, self._deliveries)
+        self._deliveries.attach(self._timer)
+        self._housekeeper = Housekeeper(store, clock, self._planned_through)
+        self._loops: list[asyncio.Task[None]] = []
+        if self._poller is not None:
+            self._poller.when_planned(self._deliveries.release_held)
+
+    @property
+    def pending(self) -> int:
+        """How many schedules have something to come."""
+        return schedules.count_pending(self._store.reader)
+
+    @property
+    def in_progress(self) -> int:
+        """How many deliveries are under way."""
+        return self._deliveries.in_progress
+
+    @property
+    def unplanned(self) -> int:
+        """How many stream records are not planned yet."""
+        if self._poller is None:
+            return 0
+        return max(0, streams.last_sequence(self._store.reader) - self._poller.planned_through)
+
+    async def prepare(self) -> list[str]:
+        """Make what the app declares; says what was made.
+
+        Raises:
+            RuleError: a declared table is there with another key.
+        """
+        now_ms = self._clock.now_ms()
+        await self._store.write(lambda tx: make_default_group(tx, self._place, now_ms))
+        app = self._app
+        if app is None:
+            return []
+        return await self._store.write(lambda tx: make_declared(tx, app, self._place, now_ms))
+
+    def start(self) -> None:
+        """Begin to plan and to deliver."""
+        self._loops = [self._spawn(self._timer.run()), self._spawn(self._housekeeper.run())]
+        if self._poller is not None:
+            self._loops.append(self._spawn(self._poller.run()))
+
+    async def stop(self) -> None:
+        """Finish the attempts that are under way, then stop. What is not done is done at the next start."""
+        loops = (self._timer, self._housekeeper, self._poller)
+        for loop in loops:
+            if loop is not None:
+                loop.stop()
+        await asyncio.gather(*self._loops)
+        await self._deliveries.drain()
+        for room in (self._functions, self._poller):
+            if room is not None:
+                room.close()
+        await self._http.close()
+        if self._smtp is not None:
+            await self._smtp.close()
+
+    def _spawn(self, loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(loop)
+
+    def _outside(self) -> Mapping[tuple[str, str], OutsideTarget]:
+        outside: dict[tuple[str, str], OutsideTarget] = {HTTP_REQUEST: HttpRequests(self._http)}
+        if self._functions is not None:
+            outside[WHEN_DUE] = self._functions
+        if self._smtp is not None:
+            outside["ses", "sendEmail"] = RelayedEmails(self._smtp, self._clock)
+            outside["sesv2", "sendEmail"] = RelayedEmails(self._smtp, self._clock)
+        return outside
+
+    def _planned_through(self) -> int:
+        return EVERYTHING if self._poller is None else self._poller.planned_through

@@ -1,0 +1,136 @@
+"""Targets inside this engine: queues, the mailbox, tables.
+
+Each is carried out in the transaction that completes the schedule, so each delivery happens exactly
+once, whatever happens to the process.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from duestream.core.attributes import normalize_item
+from duestream.core.email import OutgoingEmail, from_send_email, from_send_email_v2, view_of
+from duestream.core.expression import Condition, Placeholders, parse_condition, parse_update
+from duestream.errors import ResourceNotFoundException
+from duestream.local.engine.call import Attempt
+from duestream.local.store import emails, items, queues, tables
+from duestream.local.store.queue_errors import QueueDoesNotExist
+from duestream.local.store.tables import Table
+from duestream.local.store.writer import Transaction
+
+InsideTarget = Callable[[Transaction, Mapping[str, Any], Attempt], None]
+
+
+def send_message(tx: Transaction, parameters: Mapping[str, Any], attempt: Attempt) -> None:
+    """SQS SendMessage. `QueueUrl` may be the queue's URL, its ARN or its bare name."""
+    name = str(parameters.get("QueueUrl", "")).rpartition("/")[2].rpartition(":")[2]
+    queue = queues.get_queue(tx.connection, name)
+    if queue is None:
+        raise QueueDoesNotExist
+    queues.send_message(
+        tx,
+        queue,
+        body=str(parameters.get("MessageBody", "")),
+        attributes=parameters.get("MessageAttributes"),
+        system_attributes=parameters.get("MessageSystemAttributes"),
+        delay_seconds=parameters.get("DelaySeconds"),
+        group_id=parameters.get("MessageGroupId"),
+        deduplication_id=parameters.get("MessageDeduplicationId")
+        or (attempt.delivery_id if queue.is_fifo and queue.attributes["ContentBasedDeduplication"] != "true" else None),
+        now_ms=attempt.now_ms,
+    )
+
+
+def send_email(tx: Transaction, parameters: Mapping[str, Any], attempt: Attempt) -> None:
+    """SES SendEmail, into the mailbox."""
+    emails.add_email(tx, stored_email(outgoing_email("ses", parameters), attempt))
+
+
+def send_email_v2(tx: Transaction, parameters: Mapping[str, Any], attempt: Attempt) -> None:
+    """SES v2 SendEmail, into the mailbox."""
+    emails.add_email(tx, stored_email(outgoing_email("sesv2", parameters), attempt))
+
+
+def outgoing_email(service: str, parameters: Mapping[str, Any]) -> OutgoingEmail:
+    """The email that a request asks for.
+
+    Raises:
+        ServiceError: SES would not take it.
+    """
+    return from_send_email(parameters) if service == "ses" else from_send_email_v2(parameters)
+
+
+def stored_email(email: OutgoingEmail, attempt: Attempt) -> emails.StoredEmail:
+    """The mailbox's copy of what a schedule sent."""
+    view = view_of(email)
+    return emails.StoredEmail(
+        region=attempt.region,
+        source=email.source.text,
+        to=[address.text for address in email.to],
+        cc=[address.text for address in email.cc],
+        bcc=[address.text for address in email.bcc],
+        reply_to=[address.text for address in email.reply_to],
+        return_path=email.return_path.text if email.return_path else None,
+        subject=view.subject,
+        text_part=view.text,
+        html_part=view.html,
+        raw=email.raw,
+        tags=dict(email.tags),
+        delivery_id=attempt.delivery_id,
+        sent_at_ms=attempt.now_ms,
+    )
+
+
+def put_item(tx: Transaction, parameters: Mapping[str, Any], attempt: Attempt) -> None:
+    """DynamoDB PutItem."""
+    table, placeholders = _table(tx, parameters), _placeholders(parameters)
+    condition = _condition(parameters, placeholders)
+    item = normalize_item(parameters.get("Item"))
+    placeholders.check_all_used()
+    items.put_item(tx, table, item, condition=condition, now_ms=attempt.now_ms)
+
+
+def update_item(tx: Transaction, parameters: Mapping[str, Any], attempt: Attempt) -> None:
+    """DynamoDB UpdateItem."""
+    table, placeholders = _table(tx, parameters), _placeholders(parameters)
+    text = parameters.get("UpdateExpression")
+    update = parse_update(text, placeholders) if text is not None else None
+    condition = _condition(parameters, placeholders)
+    key = normalize_item(parameters.get("Key"))
+    placeholders.check_all_used()
+    items.update_item(tx, table, key, update=update, condition=condition, now_ms=attempt.now_ms)
+
+
+def delete_item(tx: Transaction, parameters: Mapping[str, Any], attempt: Attempt) -> None:
+    """DynamoDB DeleteItem."""
+    table, placeholders = _table(tx, parameters), _placeholders(parameters)
+    condition = _condition(parameters, placeholders)
+    key = normalize_item(parameters.get("Key"))
+    placeholders.check_all_used()
+    items.delete_item(tx, table, key, condition=condition, now_ms=attempt.now_ms)
+
+
+def _table(tx: Transaction, parameters: Mapping[str, Any]) -> Table:
+    name = str(parameters.get("TableName", "")).rpartition("/")[2]
+    table = tables.get_table(tx.connection, name)
+    if table is None or table.status != "ACTIVE":
+        raise ResourceNotFoundException(f"Requested resource not found: Table: {name} not found")
+    return table
+
+
+def _placeholders(parameters: Mapping[str, Any]) -> Placeholders:
+    return Placeholders(parameters.get("ExpressionAttributeNames"), parameters.get("ExpressionAttributeValues"))
+
+
+def _condition(parameters: Mapping[str, Any], placeholders: Placeholders) -> Condition | None:
+    text = parameters.get("ConditionExpression")
+    return None if text is None else parse_condition(text, placeholders)
+
+
+INSIDE: Mapping[tuple[str, str], InsideTarget] = {
+    ("sqs", "sendMessage"): send_message,
+    ("ses", "sendEmail"): send_email,
+    ("sesv2", "sendEmail"): send_email_v2,
+    ("dynamodb", "putItem"): put_item,
+    ("dynamodb", "updateItem"): update_item,
+    ("dynamodb", "deleteItem"): delete_item,
+}

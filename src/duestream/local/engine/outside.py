@@ -1,0 +1,72 @@
+"""Targets outside the engine: HTTP requests, and emails that a mail server takes on."""
+
+from collections.abc import Callable
+
+from duestream.clock import Clock
+from duestream.core.email import OutgoingEmail, to_bytes
+from duestream.local.engine.call import Attempt, Call
+from duestream.local.engine.http_out import MAX_CONNECTIONS as MAX_HTTP_CONNECTIONS
+from duestream.local.engine.http_out import HttpSender
+from duestream.local.engine.inside import outgoing_email, stored_email
+from duestream.local.engine.smtp import MAX_CONNECTIONS as MAX_SMTP_CONNECTIONS
+from duestream.local.engine.smtp import SmtpRelay
+from duestream.local.store import emails
+from duestream.local.store.writer import Transaction
+
+
+class HttpRequests:
+    """`HttpRequest` targets; each attempt carries the delivery id as ``Idempotency-Key``."""
+
+    limit = MAX_HTTP_CONNECTIONS
+
+    def __init__(self, sender: HttpSender) -> None:
+        self._sender = sender
+
+    def prepare(self, _tx: Transaction, _call: Call) -> None:
+        """The request is whole as it is."""
+
+    async def send(self, call: Call, attempt: Attempt, _prepared: None) -> None:
+        """Send the request once.
+
+        Raises:
+            DeliveryError: it was not taken.
+        """
+        parameters = call.parameters
+        body = parameters.get("Body")
+        await self._sender.send(
+            str(parameters["Url"]),
+            str(parameters.get("Method", "POST")),
+            parameters.get("Headers", {}),
+            None if body is None else str(body).encode(),
+            attempt.delivery_id,
+        )
+
+
+class RelayedEmails:
+    """Emails that go out through a mail server; each attempt has the same ``Message-ID``.
+
+    The mailbox gets its copy in the transaction that completes the schedule.
+    """
+
+    limit = MAX_SMTP_CONNECTIONS
+
+    def __init__(self, relay: SmtpRelay, clock: Clock) -> None:
+        self._relay, self._clock = relay, clock
+
+    def prepare(self, _tx: Transaction, call: Call) -> OutgoingEmail:
+        """Read the email out of the request."""
+        return outgoing_email(call.service, call.parameters)
+
+    async def send(self, call: Call, attempt: Attempt, prepared: OutgoingEmail) -> Callable[[Transaction], None]:
+        """Hand the email to the mail server once.
+
+        Raises:
+            DeliveryError: it was not taken, or not for all recipients.
+        """
+        message = to_bytes(prepared, message_id=attempt.delivery_id, date=self._clock.now())
+        await self._relay.send(message, prepared.sender, prepared.recipients, attempt.delivery_id)
+
+        def keep(tx: Transaction) -> None:
+            emails.add_email(tx, stored_email(prepared, attempt))
+
+        return keep

@@ -1,0 +1,240 @@
+"""The poller: stream records to plans to schedules, each record's effect and the checkpoint in one transaction.
+
+It wakes at the commit that wrote records, so there is no polling delay. Users' rules run in a thread of
+their own: one that is slow, or calls this very server, does not hold up anything but planning.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from duestream.clock import Alarm, Clock, to_ms
+from duestream.core.app import App
+from duestream.core.batch import coalesce
+from duestream.core.planner import (
+    DeadLetterRecord,
+    DeleteSchedule,
+    Operation,
+    PutSchedule,
+    SkipDelivery,
+    plan,
+    stream_dead_letter_queue,
+)
+from duestream.core.record import StreamRecord
+from duestream.core.rule import Rule
+from duestream.core.schedule import Place, Schedule
+from duestream.errors import ValidationException
+from duestream.local.engine.call import service_and_action
+from duestream.local.engine.settle import delivery_id_of
+from duestream.local.store import outcomes, queues, schedule_groups, schedules, streams, tables
+from duestream.local.store.schedules import ItemIdentity
+from duestream.local.store.store import Store
+from duestream.local.store.streams import RecordRow
+from duestream.local.store.writer import RecordsWritten, Transaction
+
+logger = logging.getLogger("duestream.flow")
+
+BATCH_SIZE = 1_000
+#: Records of tables without rules move the checkpoint in memory only; it is written down this often.
+CHECKPOINT_EVERY = 5_000
+FAULT_PAUSE_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """What one record asks for, and which item it is of."""
+
+    item: ItemIdentity
+    record: StreamRecord
+    operations: Sequence[Operation]
+
+
+class Poller:
+    """Plans what the tables' streams tell, for one app."""
+
+    def __init__(self, store: Store, clock: Clock, app: App, place: Place) -> None:
+        self._store, self._clock, self._app, self._place = store, clock, app, place
+        self._rules: Mapping[str, Sequence[Rule]] = {table.name: table.rules for table in app.tables}
+        self._names = frozenset(rule.name for rule in app.rules)
+        self._planner = ThreadPoolExecutor(1, thread_name_prefix="duestream-planner")
+        self._written = self.planned_through = streams.checkpoint(store.reader, app.name)
+        self.alarm = Alarm(clock)
+        self.stopping = False
+        self._on_planned: Callable[[], None] = lambda: None
+        store.listen(self._on_commit)
+
+    def when_planned(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called after each batch is applied."""
+        self._on_planned = callback
+
+    def owns(self, group_name: str, rule: str) -> bool:
+        """Whether this app has the rule; schedules of rules that are gone are kept, and not delivered."""
+        return group_name == self._app.name and rule in self._names
+
+    async def run(self) -> None:
+        """Until stopped: plan what there is, then sleep until something is written."""
+        while not self.stopping:
+            try:
+                handled = await self.run_once()
+            except Exception:
+                logger.exception("planning met a fault of ours, and goes on", extra={"action": "plan"})
+                await self.alarm.sleep_until(self._clock.now_ms() + FAULT_PAUSE_MS)
+                continue
+            if not handled:
+                await self.alarm.sleep_until(None)
+
+    def stop(self) -> None:
+        """End `run` after its present batch."""
+        self.stopping = True
+        self.alarm.ring()
+
+    def close(self) -> None:
+        """Let the planning thread go; one that a rule keeps busy is left to end with the process."""
+        self._planner.shutdown(wait=False, cancel_futures=True)
+
+    async def run_once(self) -> int:
+        """Plan and apply one batch; says how many records it had."""
+        rows = streams.records_after(self._store.reader, self.planned_through, BATCH_SIZE)
+        if not rows:
+            return 0
+        last = rows[-1].sequence
+        watched = [row for row in rows if self._rules.get(row.table_name)]
+        planned: list[_Planned] = []
+        if watched:
+            planned = await asyncio.get_running_loop().run_in_executor(self._planner, self._plan, watched)
+        if planned or last - self._written >= CHECKPOINT_EVERY:
+            effects = await self._store.write(lambda tx: self._apply(tx, planned, last))
+            self._written = last
+            if logger.isEnabledFor(logging.INFO):
+                for record, operation in effects:
+                    _log(record, operation)
+        self.planned_through = last
+        self._on_planned()
+        return len(rows)
+
+    def _plan(self, rows: Sequence[RecordRow]) -> list[_Planned]:
+        """In the planning thread: what the rules make of these records, an item's last one counting."""
+        identities = {
+            streams.sequence_number(row.sequence): ItemIdentity(row.table_id, row.partition_key, row.sort_key)
+            for row in rows
+        }
+        now = self._clock.now()
+        planned: list[_Planned] = []
+        for record in coalesce([row.stream_record() for row in rows]):
+            operations = plan(record, self._rules[record.table_name], now=now, place=self._place)
+            if operations:
+                checked = [self._deliverable(operation, record) for operation in operations]
+                planned.append(_Planned(identities[record.sequence_number], record, checked))
+        return planned
+
+    def _deliverable(self, operation: Operation, record: StreamRecord) -> Operation:
+        """What this engine could never deliver is said now, not when it is due."""
+        if not isinstance(operation, PutSchedule):
+            return operation
+        try:
+            service_and_action(operation.schedule.invocation.target_arn)
+        except ValidationException as error:
+            rule = next(rule for rule in self._rules[record.table_name] if rule.name == operation.schedule.rule)
+            return DeadLetterRecord(rule, record, error.message, "rule raised")
+        return operation
+
+    def _apply(self, tx: Transaction, planned: Sequence[_Planned], last: int) -> list[tuple[StreamRecord, Operation]]:
+        """Carry the plan out; says what had an effect."""
+        now_ms = self._clock.now_ms()
+        group = schedule_groups.put_group(tx, self._app.name, region=self._place.region, now_ms=now_ms)
+        effects: list[tuple[StreamRecord, Operation]] = []
+        for of_record in planned:
+            table_is_there = tables.get_table_by_id(tx.connection, of_record.item.table_id) is not None
+            for operation in of_record.operations:
+                match operation:
+                    case PutSchedule() if not table_is_there:
+                        continue  # deleted meanwhile, with its items
+                    case PutSchedule(schedule):
+                        schedules.put_rule_schedule(tx, schedule, group_id=group.id, item=of_record.item, now_ms=now_ms)
+                    case DeleteSchedule(group_name, name):
+                        if not schedules.delete_schedule(tx, group_name, name):
+                            continue
+                    case SkipDelivery(schedule, reason):
+                        self._skip(tx, schedule, reason, of_record.item, now_ms)
+                    case DeadLetterRecord():
+                        self._dead_letter(tx, operation, now_ms)
+                effects.append((of_record.record, operation))
+        streams.set_checkpoint(tx, self._app.name, last)
+        return effects
+
+    def _skip(self, tx: Transaction, schedule: Schedule, reason: str, item: ItemIdentity, now_ms: int) -> None:
+        due_at_ms = to_ms(schedule.due_at)
+        outcome = outcomes.Outcome(
+            kind="skipped",
+            delivery_id=delivery_id_of(schedule.name, due_at_ms),
+            target_arn=schedule.invocation.target_arn,
+            due_at_ms=due_at_ms,
+            ended_at_ms=now_ms,
+            attempts=0,
+            reason=reason,
+        )
+        outcomes.record_outcome(
+            tx, outcome, group_name=schedule.group_name, name=schedule.name, rule=schedule.rule, table_id=item.table_id
+        )
+
+    def _dead_letter(self, tx: Transaction, letter: DeadLetterRecord, now_ms: int) -> None:
+        """Keep the record itself with the reason, so that nothing has to be read again."""
+        name = stream_dead_letter_queue(self._app.name)
+        queue = queues.get_queue(tx.connection, name)
+        if queue is None:
+            queue = queues.create_queue(
+                tx, name, region=self._place.region, attributes={"MessageRetentionPeriod": "1209600"}, now_ms=now_ms
+            )
+        record = letter.record
+        body = {
+            "app": self._app.name,
+            "rule": letter.rule.name,
+            "location": letter.rule.location,
+            "kind": letter.kind,
+            "reason": letter.reason,
+            "record": {
+                "tableName": record.table_name,
+                "eventName": str(record.event_name),
+                "sequenceNumber": record.sequence_number,
+                "keys": record.keys,
+                "newImage": record.new_image,
+                "oldImage": record.old_image,
+            },
+        }
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        if len(text.encode()) > queue.number("MaximumMessageSize"):
+            del body["record"]["oldImage"]  # type: ignore[attr-defined]  # two images of 400 KB are too much for SQS
+            text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        queues.send_message(tx, queue, body=text, now_ms=now_ms)
+
+    def _on_commit(self, announcements: Sequence[object]) -> None:
+        if any(isinstance(announcement, RecordsWritten) for announcement in announcements):
+            self.alarm.ring()
+
+
+def _log(record: StreamRecord, operation: Operation) -> None:
+    """Say what a record led to."""
+    item = {"table": record.table_name, "key": record.keys, "event_name": str(record.event_name)}
+    match operation:
+        case PutSchedule(schedule):
+            facts = {"rule": schedule.rule, "schedule": f"{schedule.group_name}/{schedule.name}"}
+            logger.info(
+                "schedule put",
+                extra={"action": "put_schedule", **item, **facts, "due_at_ms": to_ms(schedule.due_at)},
+            )
+        case DeleteSchedule(group_name, name):
+            logger.info(
+                "schedule deleted", extra={"action": "delete_schedule", **item, "schedule": f"{group_name}/{name}"}
+            )
+        case SkipDelivery(schedule, reason):
+            logger.warning(
+                "skipped", extra={"action": "skip_past_due", **item, "rule": schedule.rule, "reason": reason}
+            )
+        case DeadLetterRecord(rule, _, reason):
+            logger.error(
+                "stream record dead-lettered",
+                extra={"action": "dead_letter_record", **item, "rule": rule.name, "reason": reason},
+            )

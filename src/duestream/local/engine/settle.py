@@ -1,0 +1,187 @@
+"""How a delivery ends, in one transaction with whatever else that means: retry, dead letter, completion."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from duestream.clock import from_ms, to_ms
+from duestream.core.outcome import Delivery, Failure, GiveUp, RetryAt, after_failure, dead_letter_attributes
+from duestream.core.schedule import Retry
+from duestream.errors import DeliveryError, ServiceError
+from duestream.local.engine.call import Attempt
+from duestream.local.store import outcomes, queues, schedules
+from duestream.local.store.outcomes import OutcomeKind
+from duestream.local.store.schedules import ScheduleRow
+from duestream.local.store.writer import Transaction
+
+#: Refusals that another try cannot mend. AWS publishes no list; anything not here is tried again, so that a
+#: queue or table that is made later still gets what was meant for it.
+PERMANENT_CODES = frozenset(
+    {
+        "ConditionalCheckFailedException",
+        "InvalidMessageContents",
+        "InvalidParameterValue",
+        "InvalidParameterValueException",
+        "MessageRejected",
+        "MessageTooLong",
+        "MissingRequiredParameterException",
+        "ValidationException",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of one attempt: an outcome, or (`retry_at_ms`) another attempt."""
+
+    row: ScheduleRow
+    attempt: Attempt
+    kind: OutcomeKind | None
+    reason: str | None = None
+    retry_at_ms: int | None = None
+
+
+def attempt_of(row: ScheduleRow, *, number: int, now_ms: int) -> Attempt:
+    """The facts of an attempt at this schedule's present occurrence."""
+    assert row.due_at_ms is not None
+    return Attempt(
+        schedule_arn=row.arn,
+        delivery_id=delivery_id_of(row.arn, row.due_at_ms, row.id, row.version),
+        region=row.region,
+        due_at_ms=row.due_at_ms,
+        number=number,
+        now_ms=now_ms,
+        execution_id=secrets.token_hex(8),
+    )
+
+
+def delivery_id_of(*identity: object) -> str:
+    """32 hex digits, the same for the same occurrence of the same put of a schedule."""
+    return hashlib.blake2b("\n".join(map(str, identity)).encode(), digest_size=16).hexdigest()
+
+
+def failure_of(error: Exception) -> Failure:
+    """What an error says about trying again."""
+    match error:
+        case DeliveryError():
+            return Failure(error.code, error.message, is_permanent=not error.retryable)
+        case ServiceError():
+            return Failure(error.query_code or error.code, error.message, is_permanent=error.code in PERMANENT_CODES)
+        case _:
+            return Failure(type(error).__name__, str(error) or type(error).__name__)
+
+
+def settle_success(tx: Transaction, row: ScheduleRow, attempt: Attempt) -> Settled:
+    """The target has it."""
+    return _complete(tx, row, attempt, "delivered", None)
+
+
+def settle_skip(tx: Transaction, row: ScheduleRow, attempt: Attempt, reason: str) -> Settled:
+    """There was nothing to do any more."""
+    return _complete(tx, row, attempt, "skipped", reason)
+
+
+def settle_failure(
+    tx: Transaction,
+    row: ScheduleRow,
+    attempt: Attempt,
+    error: Exception,
+    *,
+    parameters: Mapping[str, Any],
+    jitter: float,
+) -> Settled:
+    """Try again later, or give up into the dead-letter queue; without one it is dropped, and recorded so.
+
+    Args:
+        parameters: the request that the target did not take; the body of the dead letter.
+        jitter: at random from [0, 1).
+    """
+    failure = failure_of(error)
+    reason = f"{failure.code}: {failure.message}"
+    delivery = Delivery(from_ms(attempt.due_at_ms), attempt.number, _retry_of(row))
+    match after_failure(delivery, failure, now=from_ms(attempt.now_ms), jitter=jitter):
+        case RetryAt(moment):
+            at_ms = to_ms(moment)
+            if isinstance(error, DeliveryError) and error.retry_after is not None:
+                at_ms = max(at_ms, attempt.now_ms + int(error.retry_after * 1000))
+            schedules.retry(tx, row, attempts=attempt.number, at_ms=at_ms)
+            return Settled(row, attempt, None, reason, at_ms)
+        case GiveUp() as decision:
+            problem = _dead_letter(tx, row, attempt, failure, decision, parameters)
+            if problem is None:
+                return _complete(tx, row, attempt, "dead_lettered", reason)
+            return _complete(tx, row, attempt, "dropped", f"{reason}; {problem}")
+
+
+def _retry_of(row: ScheduleRow) -> Retry:
+    policy = row.body["Target"].get("RetryPolicy", {})
+    default = Retry()
+    return Retry(
+        attempts=policy.get("MaximumRetryAttempts", default.attempts),
+        max_age=timedelta(seconds=policy.get("MaximumEventAgeInSeconds", default.max_age.total_seconds())),
+    )
+
+
+def _complete(tx: Transaction, row: ScheduleRow, attempt: Attempt, kind: OutcomeKind, reason: str | None) -> Settled:
+    outcome = outcomes.Outcome(
+        kind=kind,
+        delivery_id=attempt.delivery_id,
+        target_arn=row.body["Target"]["Arn"],
+        due_at_ms=attempt.due_at_ms,
+        ended_at_ms=attempt.now_ms,
+        attempts=attempt.number,
+        reason=reason,
+    )
+    schedules.complete(tx, row, outcome)
+    return Settled(row, attempt, kind, reason)
+
+
+def _dead_letter(
+    tx: Transaction,
+    row: ScheduleRow,
+    attempt: Attempt,
+    failure: Failure,
+    decision: GiveUp,
+    parameters: Mapping[str, Any],
+) -> str | None:
+    """Put the request into the schedule's dead-letter queue; says why it could not, if it could not."""
+    target = row.body["Target"]
+    queue_arn = target.get("DeadLetterConfig", {}).get("Arn")
+    if queue_arn is None:
+        return "no dead-letter queue is set"
+    name = queues.queue_name_of(queue_arn)
+    queue = queues.get_queue(tx.connection, name)
+    if queue is None:
+        return f"the dead-letter queue {name} does not exist"
+    body = json.dumps(parameters, ensure_ascii=False, separators=(",", ":"))
+    limit_bytes = queue.number("MaximumMessageSize") - MAX_ATTRIBUTES_BYTES
+    cut = body.encode()[:limit_bytes].decode(errors="ignore")
+    attributes = dead_letter_attributes(
+        schedule_arn=row.arn,
+        target_arn=target["Arn"],
+        scheduled_at=from_ms(attempt.due_at_ms),
+        execution_id=attempt.execution_id,
+        attempts=attempt.number,
+        failure=failure,
+        exhausted=decision.exhausted,
+        is_payload_truncated=cut != body,
+    )
+    try:
+        queues.send_message(
+            tx,
+            queue,
+            body=cut,
+            attributes={key: {"DataType": "String", "StringValue": value} for key, value in attributes.items()},
+            now_ms=attempt.now_ms,
+        )
+    except ServiceError as error:
+        return f"the dead-letter queue {name} refused it: {error.code}: {error.message}"
+    return None
+
+
+#: What the attributes of a dead letter may take of the queue's message size.
+MAX_ATTRIBUTES_BYTES = 8 * 1024
