@@ -4,15 +4,14 @@ A write costs one SELECT for the old image, one INSERT or UPDATE, one INSERT of 
 UPDATE of the counters. Bodies are the exact JSON that goes out again.
 """
 
-from collections.abc import Container
 from dataclasses import dataclass
-from typing import Protocol
 from zlib import crc32
 
 import apsw
 import msgspec
 
 from duestream.core.attributes import item_size_bytes, key_bytes
+from duestream.core.expression import Condition, Update
 from duestream.core.record import AttributeValue, Item
 from duestream.errors import ConditionalCheckFailedException, ValidationException
 from duestream.local.store import streams, tables
@@ -33,22 +32,6 @@ _INVALID = "One or more parameter values were invalid: "
 Key = tuple[bytes, bytes]
 
 
-class Condition(Protocol):
-    """What `core.expression.parse_condition` gives."""
-
-    def holds(self, item: Item) -> bool:
-        """Whether the item (empty: there is none) is as demanded."""
-        ...
-
-
-class Update(Protocol):
-    """What `core.expression.parse_update` gives."""
-
-    def apply(self, item: Item, *, key_names: Container[str]) -> Item:
-        """The new item; the one given stays as it is."""
-        ...
-
-
 # Keys -------------------------------------------------------------------------------------------------
 
 
@@ -59,9 +42,7 @@ def key_of_item(table: Table, item: Item) -> Key:
         ValidationException: a key attribute is missing, of the wrong type, empty or too long, in
             DynamoDB's words (recorded by dynalite's tests and Scylla's Alternator tests).
     """
-    partition_key = _key_part(item.get(table.partition_key), table.partition_key, table.partition_key_type)
-    if len(partition_key) > MAX_PARTITION_KEY_BYTES:
-        raise ValidationException(f"{_INVALID}Size of hashkey has exceeded the maximum size limit of2048 bytes")
+    partition_key = partition_key_bytes(table, item.get(table.partition_key))
     if table.sort_key is None:
         return partition_key, b""
     sort_key = _key_part(item.get(table.sort_key), table.sort_key, str(table.sort_key_type))
@@ -70,6 +51,14 @@ def key_of_item(table: Table, item: Item) -> Key:
             f"{_INVALID}Aggregated size of all range keys has exceeded the size limit of 1024 bytes"
         )
     return partition_key, sort_key
+
+
+def partition_key_bytes(table: Table, value: AttributeValue | None) -> bytes:
+    """The partition key of an item or a query; errors as in `key_of_item`."""
+    partition_key = _key_part(value, table.partition_key, table.partition_key_type)
+    if len(partition_key) > MAX_PARTITION_KEY_BYTES:
+        raise ValidationException(f"{_INVALID}Size of hashkey has exceeded the maximum size limit of2048 bytes")
+    return partition_key
 
 
 def _key_part(value: AttributeValue | None, name: str, expected_type: str) -> bytes:
@@ -199,6 +188,8 @@ def update_item(
             this item, or it would become too large.
     """
     checked_key = key_of_key(table, key)
+    if update is not None:
+        update.check_keys(table.key_names)
     old_row: _OldRow = tx.execute(_OLD, (table.id, *checked_key)).get
     old = None if old_row is None else decode_image(old_row[1])
     if condition is not None:
@@ -303,11 +294,11 @@ class Page:
     """Items that one Query or Scan looked at, at most 1 MB of them."""
 
     items: list[StoredItem]
-    #: Where the next page starts; None: this was the last one.
-    last_key: Key | None
+    #: JSON of the last item looked at, after which the next page starts; None: this was the last page.
+    last_body: bytes | None
 
 
-_QUERY_COLUMNS = "SELECT sort_key, body, size_bytes FROM item WHERE table_id = ? AND partition_key = ?"
+_QUERY_COLUMNS = "SELECT body, size_bytes FROM item WHERE table_id = ? AND partition_key = ?"
 #: By (low end included, high end: none, excluded or included, forward): few texts, each prepared once.
 _QUERIES = {
     (low_included, high_included, forward): (
@@ -319,7 +310,7 @@ _QUERIES = {
     for high_included in (None, True, False)
     for forward in (True, False)
 }
-_SCAN = """SELECT partition_key, sort_key, body, size_bytes FROM item
+_SCAN = """SELECT partition_key, body, size_bytes FROM item
     WHERE table_id = ? AND (partition_key, sort_key) > (?, ?) ORDER BY partition_key, sort_key"""
 
 
@@ -351,16 +342,14 @@ def query_page(
     cursor = connection.execute(sql, (table.id, partition_key, *ends))
     items: list[StoredItem] = []
     size_bytes = 0
-    last = b""
     try:
-        for sort_key, body, item_bytes in cursor:
+        for body, item_bytes in cursor:
             if items and size_bytes + item_bytes > max_bytes:
-                return Page(items, (partition_key, last))
+                return Page(items, items[-1].body)
             items.append(StoredItem(body, item_bytes))
             size_bytes += item_bytes
-            last = sort_key
             if len(items) == limit:
-                return Page(items, (partition_key, last))
+                return Page(items, body)
     finally:
         cursor.close()
     return Page(items, None)
@@ -391,19 +380,19 @@ def scan_page(
     cursor = connection.execute(_SCAN, (table.id, *(after or (b"", b""))))
     items: list[StoredItem] = []
     size_bytes = visited = 0
-    last: Key = (b"", b"")
+    last_body = b""
     try:
-        for partition_key, sort_key, body, item_bytes in cursor:
+        for partition_key, body, item_bytes in cursor:
             if (items and size_bytes + item_bytes > max_bytes) or visited == MAX_VISITED_ROWS:
-                return Page(items, last)
-            last = (partition_key, sort_key)
+                return Page(items, last_body)
+            last_body = body
             visited += 1
             if segment is not None and segment_of(partition_key, segment[1]) != segment[0]:
                 continue
             items.append(StoredItem(body, item_bytes))
             size_bytes += item_bytes
             if len(items) == limit:
-                return Page(items, last)
+                return Page(items, body)
     finally:
         cursor.close()
     return Page(items, None)

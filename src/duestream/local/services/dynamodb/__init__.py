@@ -1,0 +1,44 @@
+"""DynamoDB: tables and items."""
+
+from duestream.local.services.context import Operation
+from duestream.local.services.dynamodb.batches import batch_get_item, batch_write_item
+from duestream.local.services.dynamodb.items import delete_item, get_item, put_item, update_item
+from duestream.local.services.dynamodb.reads import query, scan
+from duestream.local.services.dynamodb.tables import (
+    create_table,
+    delete_table,
+    describe_endpoints,
+    describe_limits,
+    describe_table,
+    describe_time_to_live,
+    list_tables,
+    list_tags_of_resource,
+    purge_deleted_tables,
+    tag_resource,
+    untag_resource,
+    update_table,
+)
+
+__all__ = ["OPERATIONS", "purge_deleted_tables"]
+
+OPERATIONS: dict[str, Operation] = {
+    "BatchGetItem": batch_get_item,
+    "BatchWriteItem": batch_write_item,
+    "CreateTable": create_table,
+    "DeleteItem": delete_item,
+    "DeleteTable": delete_table,
+    "DescribeEndpoints": describe_endpoints,
+    "DescribeLimits": describe_limits,
+    "DescribeTable": describe_table,
+    "DescribeTimeToLive": describe_time_to_live,
+    "GetItem": get_item,
+    "ListTables": list_tables,
+    "ListTagsOfResource": list_tags_of_resource,
+    "PutItem": put_item,
+    "Query": query,
+    "Scan": scan,
+    "TagResource": tag_resource,
+    "UntagResource": untag_resource,
+    "UpdateItem": update_item,
+    "UpdateTable": update_table,
+}

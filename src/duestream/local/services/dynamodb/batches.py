@@ -1,0 +1,145 @@
+"""BatchWriteItem and BatchGetItem."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from duestream.core.attributes import item_size_bytes, normalize_item
+from duestream.core.expression import Placeholders, Projection, parse_projection
+from duestream.core.record import Item
+from duestream.errors import ValidationException
+from duestream.local.services.context import RequestContext
+from duestream.local.services.dynamodb.answers import (
+    answer,
+    consumed_capacity,
+    raw,
+    read_units,
+    wants_capacity,
+    write_units,
+)
+from duestream.local.services.dynamodb.requests import existing_table, refuse_legacy, table_name_of
+from duestream.local.store import items
+from duestream.local.store.items import Key
+from duestream.local.store.streams import decode_image
+from duestream.local.store.tables import Table
+from duestream.local.store.writer import Transaction
+
+MAX_WRITES = 25
+MAX_READS = 100
+#: What one BatchGetItem answers with at the most; the keys beyond it are unprocessed.
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+
+_DUPLICATES = "Provided list of item keys contains duplicates"
+
+#: A put's item and a delete's key; exactly one of the two.
+_Write = tuple[Item | None, Item | None]
+
+
+async def batch_write_item(context: RequestContext, parameters: Mapping[str, Any]) -> bytes:
+    """Put and delete up to 25 items, all in one transaction (AWS: each on its own)."""
+    requested: Mapping[str, list[Mapping[str, Any]]] = parameters["RequestItems"]
+    if sum(len(writes) for writes in requested.values()) > MAX_WRITES:
+        raise ValidationException("Too many items requested for the BatchWriteItem call")
+    writes_by_table: dict[str, list[_Write]] = {}
+    for named, writes in requested.items():  # a table may be named twice, by its name and by its ARN
+        name = table_name_of({"TableName": named})
+        writes_by_table.setdefault(name, []).extend(_write_request(write) for write in writes)
+
+    def job(tx: Transaction) -> dict[str, float]:
+        now_ms = context.clock.now_ms()
+        tables = {name: existing_table(tx.connection, name) for name in writes_by_table}
+        for name, writes in writes_by_table.items():
+            _refuse_duplicates([_key_of(tables[name], write) for write in writes])
+        return {name: _write(tx, tables[name], writes, now_ms) for name, writes in writes_by_table.items()}
+
+    units = await context.store.write(job)
+    if not wants_capacity(parameters):
+        return b'{"UnprocessedItems":{}}'
+    consumed = [consumed_capacity(parameters, name, used) for name, used in units.items()]
+    return answer({"UnprocessedItems": {}, "ConsumedCapacity": consumed})
+
+
+def _write_request(write: Mapping[str, Any]) -> _Write:
+    put, delete = write.get("PutRequest"), write.get("DeleteRequest")
+    if put is not None and delete is not None:  # AWS speaks of attribute values here too (dynalite's tests)
+        raise ValidationException(
+            "Supplied AttributeValue has more than one datatypes set, "
+            "must contain exactly one of the supported datatypes"
+        )
+    if put is not None:
+        item = normalize_item(put["Item"])
+        if item_size_bytes(item) > items.MAX_ITEM_BYTES:
+            raise ValidationException("Item size has exceeded the maximum allowed size")
+        return item, None
+    if delete is not None:
+        return None, normalize_item(delete["Key"])
+    raise ValidationException("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+
+
+def _key_of(table: Table, write: _Write) -> Key:
+    item, key = write
+    return items.key_of_item(table, item) if item is not None else items.key_of_key(table, key or {})
+
+
+def _refuse_duplicates(keys: list[Key]) -> None:
+    if len(set(keys)) != len(keys):
+        raise ValidationException(_DUPLICATES)
+
+
+def _write(tx: Transaction, table: Table, writes: list[_Write], now_ms: int) -> float:
+    units = 0.0
+    for item, key in writes:
+        if item is not None:
+            units += write_units(items.put_item(tx, table, item, now_ms=now_ms), item)
+        elif key is not None:
+            units += write_units(items.delete_item(tx, table, key, now_ms=now_ms))
+    return units
+
+
+async def batch_get_item(context: RequestContext, parameters: Mapping[str, Any]) -> bytes:
+    """Read up to 100 items; what does not fit into 16 MB is left to the next call."""
+    requested: Mapping[str, Mapping[str, Any]] = parameters["RequestItems"]
+    if sum(len(request["Keys"]) for request in requested.values()) > MAX_READS:
+        raise ValidationException("Too many items requested for the BatchGetItem call")
+    plans = [_read_plan(context, name, request) for name, request in requested.items()]
+    responses: dict[str, list[Any]] = {}
+    unprocessed: dict[str, Any] = {}
+    consumed = []
+    left_bytes = MAX_ANSWER_BYTES
+    for name, table, request, keys, projection in plans:
+        shown = responses.setdefault(table.name, [])
+        units = 0.0
+        for number, key in enumerate(keys):
+            stored = items.get_stored_item(context.store.reader, table, key)
+            size_bytes = 0 if stored is None else stored.size_bytes
+            if size_bytes > left_bytes:
+                unprocessed[name] = {**request, "Keys": request["Keys"][number:]}
+                left_bytes = 0
+                break
+            left_bytes -= size_bytes
+            units += read_units(size_bytes, consistent=request.get("ConsistentRead", False))
+            if stored is not None:
+                body = stored.body
+                shown.append(raw(body) if projection is None else projection.of(decode_image(body) or {}))
+        consumed.append(consumed_capacity(parameters, table.name, units))
+    return answer(
+        {
+            "Responses": responses,
+            "UnprocessedKeys": unprocessed,
+            "ConsumedCapacity": consumed if wants_capacity(parameters) else None,
+        }
+    )
+
+
+def _read_plan(
+    context: RequestContext, name: str, request: Mapping[str, Any]
+) -> tuple[str, Table, Mapping[str, Any], list[Key], Projection | None]:
+    refuse_legacy(request)
+    placeholders = Placeholders.of_request(request, "ProjectionExpression")
+    text = request.get("ProjectionExpression")
+    projection = None if text is None else parse_projection(text, placeholders)
+    placeholders.check_all_used()
+    wanted = [normalize_item(key) for key in request["Keys"]]
+    table = existing_table(context.store.reader, table_name_of({"TableName": name}))
+    keys = [items.key_of_key(table, key) for key in wanted]
+    _refuse_duplicates(keys)
+    return name, table, request, keys, projection
