@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 
-from duestream.local.services import sqs, sts
+from duestream.local.services import dynamodb, scheduler, sqs, streams, sts
 from duestream.local.services.context import Operation
 
 #: Services under botocore's names.
 SERVICES: Mapping[str, Mapping[str, Operation]] = {
+    "dynamodb": dynamodb.OPERATIONS,
+    "dynamodbstreams": streams.OPERATIONS,
+    "scheduler": scheduler.OPERATIONS,
     "sqs": sqs.OPERATIONS,
     "sts": sts.OPERATIONS,
 }

@@ -20,7 +20,7 @@ from duestream.local import pages
 from duestream.local.guard import Guard, is_loopback
 from duestream.local.listener import Listener
 from duestream.local.operations import LONG_POLLS, SERVICES
-from duestream.local.services import sqs
+from duestream.local.services import scheduler, sqs
 from duestream.local.services.context import Operation, RequestContext
 from duestream.local.store.store import Store
 from duestream.local.wire import route, sigv4
@@ -131,6 +131,7 @@ class LocalServer:
             return
         sqs.arrivals_of(self._store, self.settings.clock).stop()
         await self._listener.stop(GRACE_SECONDS)
+        await scheduler.group_deletions()
         await self._store.close()
         self._store = None
 
@@ -142,15 +143,16 @@ class LocalServer:
             if page is not None:
                 return await self._answer_page(page, request, request_id)
             destination = route.destination_of(request)
-            if destination.service not in SERVICES:
+            service = destination.service
+            if service is None or service not in SERVICES:
                 return self._refuse_service(request, destination, request_id)
         except Exception as error:  # noqa: BLE001 - the edge: nothing may pass
             return pages.refusal(self._service_error(error, None, request_id), request_id)
-        codec = codec_of(destination.service, destination.protocol)
+        codec = codec_of(service, destination.protocol)
         try:
-            return await self._answer_operation(request, destination.service, destination.region, codec, request_id)
+            return await self._answer_operation(request, service, destination.region, codec, request_id)
         except Exception as error:  # noqa: BLE001 - the edge: nothing may pass
-            return codec.refusal(self._service_error(error, destination.service, request_id), request_id)
+            return codec.refusal(self._service_error(error, service, request_id), request_id)
 
     async def _answer_page(self, page: pages.Page, request: HttpRequest, request_id: str) -> HttpResponse:
         self._check_host(request)
