@@ -9,7 +9,7 @@ from duestream.local.services.scheduler.declaration import Declaration, declare,
 from duestream.local.services.scheduler.errors import ConflictException, no_group, no_schedule
 from duestream.local.services.scheduler.paging import next_token, read_next_token
 from duestream.local.services.scheduler.tokens import find_answer, keep_answer
-from duestream.local.store import schedule_groups, schedules
+from duestream.local.store import outcomes, schedule_groups, schedules
 from duestream.local.store.schedule_groups import DEFAULT_GROUP, ScheduleGroup
 from duestream.local.store.schedules import Executes, ScheduleRow
 from duestream.local.store.writer import Transaction
@@ -153,10 +153,10 @@ def _missing(connection: Executes, group_name: str, name: str) -> Exception:
 
 def _has_ended(tx: Transaction, declared: Declaration, *, since_ms: int) -> bool:
     """It is gone because it was delivered or given up, not because somebody deleted it."""
-    outcomes = schedules.outcomes_of(tx, declared.group_name, declared.name)
-    return any(outcome.ended_at_ms >= since_ms for outcome in outcomes)
+    ended = outcomes.outcomes_of(tx, declared.group_name, declared.name)
+    return any(outcome.ended_at_ms >= since_ms for outcome in ended)
 
 
 def _was_delivered(tx: Transaction, declared: Declaration) -> bool:
-    outcomes = schedules.outcomes_of(tx, declared.group_name, declared.name)
-    return any(outcome.kind == "delivered" and outcome.due_at_ms == declared.due_at_ms for outcome in outcomes)
+    ended = outcomes.outcomes_of(tx, declared.group_name, declared.name)
+    return any(outcome.kind == "delivered" and outcome.due_at_ms == declared.due_at_ms for outcome in ended)
