@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from duestream.local.services import dynamodb, scheduler, sqs, streams, sts
+from duestream.local.services import dynamodb, scheduler, ses, sesv2, sqs, streams, sts
 from duestream.local.services.context import Operation
 
 #: Services under botocore's names.
@@ -10,6 +10,8 @@ SERVICES: Mapping[str, Mapping[str, Operation]] = {
     "dynamodb": dynamodb.OPERATIONS,
     "dynamodbstreams": streams.OPERATIONS,
     "scheduler": scheduler.OPERATIONS,
+    "ses": ses.OPERATIONS,
+    "sesv2": sesv2.OPERATIONS,
     "sqs": sqs.OPERATIONS,
     "sts": sts.OPERATIONS,
 }

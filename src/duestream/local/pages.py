@@ -8,6 +8,7 @@ import msgspec
 
 from duestream.clock import ManualClock
 from duestream.errors import ServiceError, ValidationException
+from duestream.local.services import ses_page
 from duestream.local.services.context import RequestContext
 from duestream.local.wire.http import HttpRequest, HttpResponse
 from duestream.local.wire.refusals import SerializationException
@@ -86,7 +87,20 @@ async def move_clock(context: RequestContext, request: HttpRequest) -> HttpRespo
     return json_response({"now": clock.now().isoformat()})
 
 
+async def mailbox(context: RequestContext, request: HttpRequest) -> HttpResponse:
+    """GET /_aws/ses: the emails that were sent."""
+    body = ses_page.mailbox(context.store.reader, request.query)
+    return HttpResponse(200, body, {"Content-Type": "application/json"})
+
+
+async def clear_mailbox(context: RequestContext, request: HttpRequest) -> HttpResponse:
+    """DELETE /_aws/ses: empty the mailbox."""
+    return HttpResponse(204, await ses_page.clear(context.store, request.query))
+
+
 PAGES: dict[tuple[str, str], Page] = {
     ("GET", "/_duestream/health"): Page(health, is_open=True),
     ("POST", "/_duestream/clock"): Page(move_clock),
+    ("GET", ses_page.PATH): Page(mailbox),
+    ("DELETE", ses_page.PATH): Page(clear_mailbox),
 }

@@ -20,7 +20,7 @@ from duestream.local import pages
 from duestream.local.guard import Guard, is_loopback
 from duestream.local.listener import Listener
 from duestream.local.operations import LONG_POLLS, SERVICES
-from duestream.local.services import scheduler, sqs
+from duestream.local.services import dynamodb, scheduler, sqs
 from duestream.local.services.context import Operation, RequestContext
 from duestream.local.store.store import Store
 from duestream.local.wire import route, sigv4
@@ -90,6 +90,7 @@ class LocalServer:
         self._store: Store | None = None
         self._listener = Listener(self.answer, settings.clock)
         self._guard: Guard | None = None
+        self._purge: asyncio.Task[None] | None = None
         self._request_ids = (f"{secrets.token_hex(4)}-{secrets.token_hex(2)}", itertools.count(1))
 
     @property
@@ -124,6 +125,9 @@ class LocalServer:
         self._guard = Guard(
             settings.host, self.port, settings.allowed_hosts, has_credentials=bool(settings.credentials)
         )
+        # What the last stop cut short.
+        scheduler.resume_group_deletions(self._store)
+        self._purge = asyncio.create_task(dynamodb.purge_deleted_tables(self._store))
 
     async def stop(self) -> None:
         """Answer what was asked, take no more, close the store. Safe to repeat."""
@@ -132,6 +136,8 @@ class LocalServer:
         sqs.arrivals_of(self._store, self.settings.clock).stop()
         await self._listener.stop(GRACE_SECONDS)
         await scheduler.group_deletions()
+        if self._purge is not None:
+            await self._purge
         await self._store.close()
         self._store = None
 
