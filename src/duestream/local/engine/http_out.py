@@ -27,6 +27,7 @@ _RETRYABLE_STATUSES = frozenset({408, 425, 429})
 _HEADER_NAME = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
 #: Visible characters, spaces and tabs; no control character can end the header.
 _HEADER_VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
+_WRITTEN_OUT = re.compile(r"[!#-;=?-\[\]_a-z~]+")
 #: These describe the connection and the body's length, which are the client's business.
 _REFUSED_HEADERS = frozenset({"connection", "content-length", "te", "trailer", "transfer-encoding", "upgrade"})
 
@@ -144,7 +145,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _checked_url(url: str) -> URL:
     try:
-        target = URL(url)
+        # As it was written where it can stand in a request: another spelling may break a signed URL.
+        target = URL(url, encoded=_WRITTEN_OUT.fullmatch(url) is not None)
     except ValueError:
         target = URL()
     if target.scheme not in ("http", "https") or not target.host:

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiosmtplib
 from aiosmtplib import SMTPResponseException
 
+from duestream.core.address import InvalidParameterValue, parse_address
 from duestream.errors import DeliveryError, SettingsError
 
 USERNAME_VARIABLE = "DUESTREAM_SMTP_USERNAME"
@@ -171,6 +172,8 @@ class SmtpRelay:
                 Whatever else is wrong (no connection, certificate, login, a server that takes nobody's mail)
                 is wrong with the server, not with the email, which would only be lost by giving up.
         """
+        for address in (sender, *recipients):
+            _check_address(address)
         progress = self._progress.get(message_id) or _Progress()
         open_recipients = [recipient for recipient in recipients if not progress.is_settled(recipient)]
         try:
@@ -267,6 +270,16 @@ def _failure(error: Exception) -> DeliveryError:
             return DeliveryError("InvalidAddress", _one_line(str(error)), retryable=False)
         case _:
             raise error
+
+
+def _check_address(address: str) -> None:
+    """The library would read the beginning of a malformed address and leave out the rest."""
+    try:
+        is_whole = parse_address(address).spec == address
+    except InvalidParameterValue as error:
+        raise DeliveryError("InvalidAddress", f"{address!r}: {error.message}", retryable=False) from error
+    if not is_whole:
+        raise DeliveryError("InvalidAddress", f"{address!r} is no plain address", retryable=False)
 
 
 def _one_line(text: str) -> str:
