@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 from weakref import WeakKeyDictionary
@@ -75,17 +74,17 @@ class Waiter:
 
     def __init__(self, arrivals: Arrivals, clock: Clock, queue_id: int, seconds: float) -> None:
         self._arrivals, self._clock, self.queue_id = arrivals, clock, queue_id
-        self._rung = asyncio.Event()
-        loop = asyncio.get_running_loop()
+        self._woken = False
+        self._sleep: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()
         # A client's patience is real time; where the clock is a manual one, its moving on ends the wait too.
         self._ends_at_ms = clock.now_ms() + int(seconds * 1000)
-        self._ends_at = loop.time() + seconds
-        self._loop = loop
+        self._ends_at = self._loop.time() + seconds
 
     @property
     def woken(self) -> bool:
         """Whether something happened since the last sleep."""
-        return self._rung.is_set()
+        return self._woken
 
     @property
     def is_over(self) -> bool:
@@ -94,11 +93,16 @@ class Waiter:
 
     def wake(self) -> None:
         """End the sleep."""
-        self._rung.set()
+        self._woken = True
+        self._end_sleep()
+
+    def _end_sleep(self) -> None:
+        if self._sleep is not None and not self._sleep.done():
+            self._sleep.set_result(None)
 
     async def sleep_until(self, moment_ms: int | None) -> None:
         """Sleep until woken, until the clock shows the moment, or until the time to wait is up."""
-        while not (self.woken or self.is_over):
+        while not (self._woken or self.is_over):
             seconds = self._ends_at - self._loop.time()
             if moment_ms is not None:
                 if moment_ms <= self._clock.now_ms():
@@ -106,9 +110,14 @@ class Waiter:
                 # The machine's clock gives short sleeps, so that its being set is noticed; nothing is read meanwhile.
                 until = self._clock.seconds_until(moment_ms)
                 seconds = seconds if until is None else min(seconds, until)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._rung.wait(), max(seconds, 0))
-        self._rung.clear()
+            # Not asyncio.wait_for: in Python 3.11 it loses a cancellation that comes together with the wake-up.
+            self._sleep = self._loop.create_future()
+            timer = self._loop.call_later(max(seconds, 0), self._end_sleep)
+            try:
+                await self._sleep
+            finally:
+                timer.cancel()
+        self._woken = False
 
     def __enter__(self) -> Self:
         self._arrivals.enter(self)
