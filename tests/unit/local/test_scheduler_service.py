@@ -13,7 +13,12 @@ from duestream.core.schedule import Place, Retry, Schedule
 from duestream.core.target import QueueMessage
 from duestream.errors import ServiceError, ValidationException
 from duestream.local.services.context import RequestContext
-from duestream.local.services.scheduler import OPERATIONS, group_deletions, resume_group_deletions
+from duestream.local.services.scheduler import (
+    OPERATIONS,
+    group_deletions,
+    resume_group_deletions,
+    stop_group_deletions,
+)
 from duestream.local.services.scheduler.errors import (
     ConflictException,
     ResourceNotFoundException,
@@ -620,6 +625,26 @@ def test_a_deletion_that_a_stop_cut_short_is_resumed(tmp_path: Path) -> None:
         await group_deletions()
         assert await scheduler.names() == []
         await scheduler.refused(ResourceNotFoundException, "GetScheduleGroup", Name="g")
+
+    with_scheduler(tmp_path, begin)
+    with_scheduler(tmp_path, resume)
+
+
+def test_a_deletion_is_put_off_at_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("duestream.local.services.scheduler.groups.DELETED_AT_ONCE", 1)
+
+    async def begin(scheduler: Scheduler) -> None:
+        await scheduler.call("CreateScheduleGroup", Name="g")
+        for number in range(5):
+            await scheduler.call("CreateSchedule", declared(f"s-{number}", GroupName="g"))
+        await scheduler.call("DeleteScheduleGroup", Name="g")
+        await stop_group_deletions()
+        assert (await scheduler.call("GetScheduleGroup", Name="g"))["State"] == "DELETING"
+
+    async def resume(scheduler: Scheduler) -> None:
+        resume_group_deletions(scheduler.store)
+        await group_deletions()
+        assert await scheduler.names() == []
 
     with_scheduler(tmp_path, begin)
     with_scheduler(tmp_path, resume)

@@ -8,6 +8,7 @@ from duestream.local.services.scheduler.groups import (
     group_deletions,
     list_schedule_groups,
     resume_group_deletions,
+    stop_group_deletions,
 )
 from duestream.local.services.scheduler.schedules import (
     create_schedule,
@@ -18,7 +19,7 @@ from duestream.local.services.scheduler.schedules import (
 )
 from duestream.local.services.scheduler.tags import list_tags_for_resource, tag_resource, untag_resource
 
-__all__ = ["OPERATIONS", "group_deletions", "resume_group_deletions"]
+__all__ = ["OPERATIONS", "group_deletions", "resume_group_deletions", "stop_group_deletions"]
 
 OPERATIONS: dict[str, Operation] = {
     "CreateSchedule": create_schedule,

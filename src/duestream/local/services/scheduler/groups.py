@@ -118,9 +118,21 @@ def resume_group_deletions(store: Store) -> None:
 
 
 async def group_deletions() -> None:
-    """Wait until no deletion is under way."""
-    while _deletions:
-        await asyncio.gather(*_deletions)
+    """Wait until no deletion of this loop's is under way."""
+    while deletions := _own_deletions():
+        await asyncio.gather(*deletions, return_exceptions=True)
+
+
+async def stop_group_deletions() -> None:
+    """Put off what is not deleted yet; `resume_group_deletions` goes on at the next start."""
+    for deletion in _own_deletions():
+        deletion.cancel()
+    await group_deletions()
+
+
+def _own_deletions() -> list[asyncio.Task[None]]:
+    loop = asyncio.get_running_loop()
+    return [deletion for deletion in _deletions if deletion.get_loop() is loop]
 
 
 def _start_deletion(store: Store, group_id: int) -> None:
