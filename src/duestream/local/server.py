@@ -135,7 +135,7 @@ class LocalServer:
             return
         sqs.arrivals_of(self._store, self.settings.clock).stop()
         await self._listener.stop(GRACE_SECONDS)
-        await scheduler.group_deletions()
+        await scheduler.stop_group_deletions()
         if self._purge is not None:
             await self._purge
         await self._store.close()

@@ -132,7 +132,7 @@ async def stop_group_deletions() -> None:
 
 def _own_deletions() -> list[asyncio.Task[None]]:
     loop = asyncio.get_running_loop()
-    return [deletion for deletion in _deletions if deletion.get_loop() is loop]
+    return [deletion for deletion in tuple(_deletions) if deletion.get_loop() is loop]
 
 
 def _start_deletion(store: Store, group_id: int) -> None:
