@@ -75,13 +75,17 @@ def test_sets_of_blobs_are_sorted_by_their_bytes() -> None:
         ({"NS": ["1", "b"]}, "The parameter cannot be converted to a numeric value: b"),
         (
             {"S": "a", "N": "1"},
-            "Supplied AttributeValue has more than one datatypes set, "
-            "must contain exactly one of the supported datatypes",
+            (
+                "Supplied AttributeValue has more than one datatypes set, "
+                "must contain exactly one of the supported datatypes"
+            ),
         ),
         (
             nested(32),
-            "Nesting Levels have exceeded supported limits: "
-            "Attributes in the item have nested levels beyond supported limit",
+            (
+                "Nesting Levels have exceeded supported limits: "
+                "Attributes in the item have nested levels beyond supported limit"
+            ),
         ),
     ],
 )
