@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from duestream.core.attributes import unmarshal_item
+from duestream.core.deliverable import MAX_INPUT_BYTES
 from duestream.core.json_text import json_text, moment_text
 from duestream.core.record import AttributeValue, Item
 from duestream.core.schedule import Invocation, Place, Retry
@@ -229,7 +230,15 @@ class Rule:
                 pass
             case function:
                 targets = self._checked(function(values))
-        return tuple(self._invocation(target, image, place) for target in targets)
+        invocations = tuple(self._invocation(target, image, place) for target in targets)
+        for invocation in invocations:
+            size_bytes = len(invocation.input.encode())
+            if size_bytes > MAX_INPUT_BYTES:
+                raise AnswerError(
+                    f"what is to be sent is {size_bytes} bytes. EventBridge Scheduler takes {MAX_INPUT_BYTES}; "
+                    "send a key and let the receiver read the item"
+                )
+        return invocations
 
     def _checked(self, answer: Target | Sequence[Target] | None) -> tuple[Target, ...]:
         if answer is None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from duestream.core.address import InvalidParameterValue, parse_address
 from duestream.core.schedule import Place
 
 #: Action prefixes that EventBridge Scheduler supports in no service (User Guide, "Using universal targets").
@@ -20,8 +21,6 @@ UNSUPPORTED_ACTION_PREFIXES = (
 #: Headers the HTTP client or duestream itself writes.
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "idempotency-key"})
 
-_ADDR_SPEC = r'[^\s@<>(),;:"\\]+@[^\s@<>(),;:"\\]+'
-_ADDRESS = re.compile(rf'{_ADDR_SPEC}|(?:"(?:[^"\\]|\\.)*"|[^"<>@,;:\\]*)\s*<{_ADDR_SPEC}>')
 #: What SQS and XML have no form for; CR, LF and tab are allowed.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _LINE_BREAK_OR_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029\ud800-\udfff\ufffe\uffff]")
@@ -50,11 +49,13 @@ def check_addresses(where: str, addresses: str | Sequence[str]) -> list[str]:
     for address in addresses:
         if not isinstance(address, str):
             raise TypeError(f"{where} has {address!r}. An address is a text such as 'a@example.com'.")
-        if _LINE_BREAK_OR_CONTROL.search(address) or not _ADDRESS.fullmatch(address):
+        try:
+            parse_address(address)
+        except InvalidParameterValue as error:
             raise ValueError(
-                f"{where} has {address!r}, which is no address. Write 'a@example.com' or 'Name <a@example.com>', "
-                "one address in each text."
-            )
+                f"{where} has {address!r}, which is no address: {error}. Write 'a@example.com' or "
+                "'Name <a@example.com>', one address in each text."
+            ) from error
     return list(addresses)
 
 
