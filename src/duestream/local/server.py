@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from duestream.clock import Clock, SystemClock
+from duestream.core.app import App
 from duestream.core.schedule import Place
-from duestream.errors import InternalServerError, ServiceError, SettingsError
+from duestream.errors import Error, InternalServerError, ServiceError, SettingsError
 from duestream.local import pages
+from duestream.local.engine.engine import Engine
+from duestream.local.engine.smtp import SmtpRelay, SmtpSettings
 from duestream.local.guard import Guard, is_loopback
 from duestream.local.listener import Listener
 from duestream.local.operations import LONG_POLLS, SERVICES
@@ -57,6 +60,8 @@ class Settings:
         clock: a ManualClock is moved through ``POST /_duestream/clock``.
         credentials: access key id to secret access key. If there are any, every request must be signed by one.
         allowed_hosts: further names of ours: ``name``, ``name:port`` or ``*.name``.
+        region: where the app's tables, queues and schedules are said to be.
+        smtp: where emails go; None: they stay in the mailbox.
 
     Raises:
         SettingsError: they contradict each other.
@@ -68,6 +73,8 @@ class Settings:
     clock: Clock = field(default_factory=SystemClock)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     allowed_hosts: tuple[str, ...] = ()
+    region: str = "us-east-1"
+    smtp: SmtpSettings | None = None
 
     def __post_init__(self) -> None:
         if not is_loopback(self.host) and not self.credentials:
@@ -80,10 +87,19 @@ class Settings:
 
 
 class LocalServer:
-    """A data folder behind an open port. `start` and `stop` belong to one event loop."""
+    """A data folder behind an open port. `start` and `stop` belong to one event loop.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: checked already.
+        app: whose rules are planned and delivered; None: only what is made through the API.
+    """
+
+    def __init__(self, settings: Settings, app: App | None = None) -> None:
         self.settings = settings
+        self.app = app
+        #: What was made for the app at the start, a sentence each.
+        self.notes: list[str] = []
+        self._engine: Engine | None = None
         self.port = settings.port
         #: Pages beside the services: (method, path) to page. Fill it before `start`.
         self.pages: dict[tuple[str, str], pages.Page] = {**pages.PAGES}
@@ -100,24 +116,37 @@ class LocalServer:
         return self._store
 
     @property
+    def engine(self) -> Engine:
+        """What plans and delivers; only between start and stop."""
+        assert self._engine is not None, "the server is not started"
+        return self._engine
+
+    @property
     def endpoint_url(self) -> str:
         """What clients take as their endpoint."""
         host = self.settings.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     async def start(self) -> None:
-        """Open the store and the port.
+        """Open the store, make what the app declares, open the port, and begin to deliver.
 
         Raises:
             DataFolderError: the data folder cannot be used.
+            RuleError: a declared table is there with another key.
             SettingsError: the port is taken, or the host is none of this machine's.
         """
         settings = self.settings
         self._store = Store.open(settings.data)
         try:
+            relay = None if settings.smtp is None else SmtpRelay(settings.smtp)
+            self._engine = Engine(self._store, settings.clock, _place(settings.region), app=self.app, smtp=relay)
+            self.notes = await self._engine.prepare()
             self.port = await self._listener.start(settings.host, settings.port)
+        except Error:
+            await self._close_store()
+            raise
         except OSError as error:
-            await self._store.close()
+            await self._close_store()
             raise SettingsError(
                 f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}. "
                 "Name another port with --port, or 0 for a free one."
@@ -128,9 +157,10 @@ class LocalServer:
         # What the last stop cut short.
         scheduler.resume_group_deletions(self._store)
         self._purge = asyncio.create_task(dynamodb.purge_deleted_tables(self._store))
+        self._engine.start()
 
     async def stop(self) -> None:
-        """Answer what was asked, take no more, close the store. Safe to repeat."""
+        """Answer what was asked, take no more, end the attempts under way, close the store. Safe to repeat."""
         if self._store is None:
             return
         sqs.arrivals_of(self._store, self.settings.clock).stop()
@@ -138,6 +168,13 @@ class LocalServer:
         await scheduler.stop_group_deletions()
         if self._purge is not None:
             await self._purge
+        await self._close_store()
+
+    async def _close_store(self) -> None:
+        assert self._store is not None
+        if self._engine is not None:
+            await self._engine.stop()
+            self._engine = None
         await self._store.close()
         self._store = None
 

@@ -160,12 +160,19 @@ class Deliveries:
         for _, schedule_id, version in held:
             self._timer.push(now_ms, schedule_id, version)
 
-    async def drain(self) -> None:
-        """Wait until everything started has ended. Deliveries that wait for a place are left for the next start."""
+    async def drain(self, grace_seconds: float) -> None:
+        """Wait until everything under way has ended; what has not by then is cut off, and tried again at the next
+        start. Deliveries that wait for a place are left for the next start as well."""
         for lane in self._lanes.values():
             lane.waiting.clear()
+        deadline = asyncio.get_running_loop().time() + grace_seconds
         while self._tasks:
-            await asyncio.wait(self._tasks)
+            left = deadline - asyncio.get_running_loop().time()
+            _, pending = await asyncio.wait(self._tasks, timeout=max(left, 0))
+            if pending and left <= 0:
+                for task in pending:
+                    task.cancel()
+                await asyncio.gather(*pending, return_exceptions=True)
 
     # The way of one delivery ---------------------------------------------------------------------------
 

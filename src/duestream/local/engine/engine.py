@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 EVERYTHING = 2**62
 
 
+#: What is under way at a stop may take this long to end; then it is cut off, and done again at the next start.
+GRACE_SECONDS = 10.0
+
+
 class Engine:
     """Plans what is written and delivers what is due, for one store and at most one app.
 
@@ -90,8 +94,8 @@ class Engine:
         for loop in loops:
             if loop is not None:
                 loop.stop()
-        await asyncio.gather(*self._loops)
-        await self._deliveries.drain()
+        await _end(self._loops)
+        await self._deliveries.drain(GRACE_SECONDS)
         for room in (self._functions, self._poller):
             if room is not None:
                 room.close()
@@ -113,3 +117,13 @@ class Engine:
 
     def _planned_through(self) -> int:
         return EVERYTHING if self._poller is None else self._poller.planned_through
+
+
+async def _end(loops: list[asyncio.Task[None]]) -> None:
+    """Wait until the loops have ended by themselves; one that a user's rule holds up is cut off."""
+    if not loops:
+        return
+    _, pending = await asyncio.wait(loops, timeout=GRACE_SECONDS)
+    for loop in pending:
+        loop.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)

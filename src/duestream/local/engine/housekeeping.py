@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from duestream.clock import Alarm, Clock
-from duestream.local.store import messages, outcomes, streams, tables
+from duestream.local.store import messages, outcomes, streams
 from duestream.local.store.store import Store
 from duestream.local.store.writer import Transaction
 
@@ -19,7 +19,7 @@ CHUNK = 500
 
 
 class Housekeeper:
-    """Trims streams (never what is not planned yet), expired messages, old outcomes and deleted tables."""
+    """Trims streams (never what is not planned yet), expired messages and old outcomes."""
 
     def __init__(self, store: Store, clock: Clock, planned_through: Callable[[], int]) -> None:
         self._store, self._clock, self._planned_through = store, clock, planned_through
@@ -47,16 +47,13 @@ class Housekeeper:
 
     async def run_once(self) -> None:
         """Remove everything that is past its time, in small transactions."""
-        for step in (self._trim_streams, self._purge_tables, self._delete_messages, self._delete_outcomes):
+        for step in (self._trim_streams, self._delete_messages, self._delete_outcomes):
             while not self.stopping and await self._store.write(step):
                 pass
 
     def _trim_streams(self, tx: Transaction) -> bool:
         before_ms = self._clock.now_ms() - STREAM_RETENTION_MS
         return streams.trim(tx, before_ms, self._planned_through()) >= streams.TRIM_CHUNK
-
-    def _purge_tables(self, tx: Transaction) -> bool:
-        return tables.purge_step(tx)
 
     def _delete_messages(self, tx: Transaction) -> bool:
         return messages.delete_expired_messages(tx, now_ms=self._clock.now_ms(), limit=CHUNK) >= CHUNK

@@ -158,8 +158,8 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _REFUSED_HEADERS:
             raise DeliveryError("InvalidHeader", f"header {name!r} cannot be set", retryable=False)
-        if not _HEADER_VALUE.fullmatch(value):
-            raise DeliveryError("InvalidHeader", f"header {name} has a control character in it", retryable=False)
+        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            raise DeliveryError("InvalidHeader", f"header {name} is no text, or not in one line", retryable=False)
     return dict(headers)
 
 

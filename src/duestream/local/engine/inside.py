@@ -5,10 +5,11 @@ once, whatever happens to the process.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from duestream.core.attributes import normalize_item
-from duestream.core.email import OutgoingEmail, from_send_email, from_send_email_v2, view_of
+from duestream.core.email import OutgoingEmail, from_send_email, from_send_email_v2
 from duestream.core.expression import Condition, Placeholders, parse_condition, parse_update
 from duestream.errors import ResourceNotFoundException
 from duestream.local.engine.call import Attempt
@@ -61,23 +62,8 @@ def outgoing_email(service: str, parameters: Mapping[str, Any]) -> OutgoingEmail
 
 def stored_email(email: OutgoingEmail, attempt: Attempt) -> emails.StoredEmail:
     """The mailbox's copy of what a schedule sent."""
-    view = view_of(email)
-    return emails.StoredEmail(
-        region=attempt.region,
-        source=email.source.text,
-        to=[address.text for address in email.to],
-        cc=[address.text for address in email.cc],
-        bcc=[address.text for address in email.bcc],
-        reply_to=[address.text for address in email.reply_to],
-        return_path=email.return_path.text if email.return_path else None,
-        subject=view.subject,
-        text_part=view.text,
-        html_part=view.html,
-        raw=email.raw,
-        tags=dict(email.tags),
-        delivery_id=attempt.delivery_id,
-        sent_at_ms=attempt.now_ms,
-    )
+    stored = emails.stored_email(email, region=attempt.region, sent_at_ms=attempt.now_ms)
+    return replace(stored, delivery_id=attempt.delivery_id)
 
 
 def put_item(tx: Transaction, parameters: Mapping[str, Any], attempt: Attempt) -> None:
