@@ -154,13 +154,15 @@ def _checked_url(url: str) -> URL:
     return target
 
 
-def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def _checked_headers(headers: Mapping[str, object]) -> dict[str, str]:
+    checked = {}
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _REFUSED_HEADERS:
             raise DeliveryError("InvalidHeader", f"header {name!r} cannot be set", retryable=False)
         if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
             raise DeliveryError("InvalidHeader", f"header {name} is no text, or not in one line", retryable=False)
-    return dict(headers)
+        checked[name] = value
+    return checked
 
 
 def _one_line(text: str) -> str:
