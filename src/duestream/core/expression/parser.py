@@ -62,9 +62,7 @@ def parse_condition_text(text: str) -> ConditionSyntax:
     if parser.has_redundant_parentheses:
         raise ExpressionProblem("The expression has redundant parentheses;")
     leaves = list(leaves_of(condition))
-    for function in (call for leaf in leaves for call in _calls_in(leaf)):
-        if function.name not in CONDITION_FUNCTIONS:
-            raise ExpressionProblem(f"Invalid function name; function: {function.name}")
+    _check_functions([call for leaf in leaves for call in _calls_in(leaf)], CONDITION_FUNCTIONS)
     for leaf in leaves:
         _check_places_of_functions(leaf)
     _check_reserved(path for leaf in leaves for path in _paths_in(leaf))
@@ -78,13 +76,11 @@ def parse_update_text(text: str) -> UpdateSyntax:
     update = parser.whole()
     operands = [operand for action in update.actions for operand in operands_of(action)]
     _check_reserved(path for operand in operands for path in _paths_in(operand))
-    for function in (call for operand in operands for call in _calls_in(operand)):
-        if function.name not in UPDATE_FUNCTIONS:
-            raise ExpressionProblem(f"Invalid function name; function: {function.name}")
-    for function in (call for operand in operands for call in _calls_in(operand)):
-        for argument in function.arguments:
-            if isinstance(argument, FunctionSyntax) and argument.name == "list_append":
-                raise _misplaced(argument.name)
+    calls = [call for operand in operands for call in _calls_in(operand)]
+    _check_functions(calls, UPDATE_FUNCTIONS)
+    for argument in (argument for call in calls for argument in call.arguments):
+        if isinstance(argument, FunctionSyntax) and argument.name == "list_append":
+            raise _misplaced(argument.name)
     if parser.repeated_section:
         raise ExpressionProblem(
             f'The "{parser.repeated_section}" section can only be used once in an update expression;'
@@ -371,6 +367,16 @@ class _UpdateParser(_OperandParser):
 def _index(digits: str) -> int:
     """Read a place in a list. No list is as long as nine digits say."""
     return int(digits) if len(digits) <= 9 else 10**9
+
+
+def _check_functions(calls: list[FunctionSyntax], allowed: frozenset[str]) -> None:
+    """Refuse functions that do not exist, then those of the other kind of expression."""
+    for call in calls:
+        if call.name not in CONDITION_FUNCTIONS | UPDATE_FUNCTIONS:
+            raise ExpressionProblem(f"Invalid function name; function: {call.name}")
+    for call in calls:
+        if call.name not in allowed:
+            raise _misplaced(call.name)
 
 
 def _check_places_of_functions(leaf: LeafSyntax) -> None:

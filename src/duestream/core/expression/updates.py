@@ -187,6 +187,11 @@ class Update:
         """The document paths that the actions write to, in the order they are written."""
         return tuple(action.path for action in self.actions)
 
+    @property
+    def creates_items(self) -> bool:
+        """Whether the update makes an item where there is none. REMOVE and DELETE alone do not."""
+        return any(isinstance(action, Set | Add) for action in self.actions)
+
     def check_keys(self, key_names: Container[str]) -> None:
         """Refuse to change the key. AWS does so before it looks at the item.
 
@@ -200,12 +205,14 @@ class Update:
                     "This attribute is part of the key"
                 )
 
-    def apply(self, item: Item, *, key_names: Container[str]) -> Item:
+    def apply(self, item: Item, *, key_names: Container[str], exists: bool = True) -> Item:
         """Give the updated item. All actions read the item as it was.
 
         Args:
             item: in normal form; for an item that does not exist yet, its key. It is not changed.
             key_names: the names of the key's attributes.
+            exists: whether the item exists. Where none does, AWS lets REMOVE and DELETE pass with any path
+                (Alternator, ``test_nested_attribute_remove_from_missing_item``).
 
         Raises:
             ValidationException: the item and the actions do not go together; AWS's text.
@@ -213,7 +220,8 @@ class Update:
         self.check_keys(key_names)
         draft = Draft(item)
         for action in self.actions:
-            action.perform(draft)
+            if exists or isinstance(action, Set | Add):
+                action.perform(draft)
         return draft.finished()
 
     def project(self, item: Item) -> Item:

@@ -162,7 +162,11 @@ BOUNDS = "lower bound operand: AttributeValue: "
         ("((a)) = :one", "The expression has redundant parentheses;"),
         ("((status)) = Foo(a)", "The expression has redundant parentheses;"),
         ("ATTRIBUTE_EXISTS(a)", "Invalid function name; function: ATTRIBUTE_EXISTS"),
-        ("if_not_exists(a, :one)", "Invalid function name; function: if_not_exists"),
+        (
+            "if_not_exists(a, a) = :one",
+            "The function is not allowed to be used this way in an expression; function: if_not_exists",
+        ),
+        ("dog(a) = list_append(a, a)", "Invalid function name; function: dog"),
         ("size(a)", "The function is not allowed to be used this way in an expression; function: size"),
         ("size(a) AND a = b", "The function is not allowed to be used this way in an expression; function: size"),
         (

@@ -114,7 +114,7 @@ def test_names_stand_for_names_that_cannot_be_written() -> None:
         ("SET a = :one b = :one", 'Syntax error; token: "b", near: ":one b ="'),
         ("SET status = FOO(:one)", "Attribute name is a reserved keyword; reserved keyword: status"),
         ("SET a = LIST_APPEND(:list, :list)", "Invalid function name; function: LIST_APPEND"),
-        ("SET a = size(b)", "Invalid function name; function: size"),
+        ("SET a = size(b)", "The function is not allowed to be used this way in an expression; function: size"),
         (
             "SET a = list_append(list_append(:list, :list), :list)",
             "The function is not allowed to be used this way in an expression; function: list_append",
@@ -234,3 +234,20 @@ def test_removing_places_keeps_the_others_in_order(members: list[int], places: s
     text = "REMOVE " + ", ".join(f"line[{place}]" for place in places) if places else "REMOVE absent"
     left = unmarshal_item(update(text).apply(item, key_names=()))["line"]
     assert left == [member for place, member in enumerate(members) if place not in places]
+
+
+def test_removing_from_an_item_that_does_not_exist_is_fine_and_makes_none() -> None:
+    """Alternator, ``test_nested_attribute_remove_from_missing_item`` and ``test_returnvalues.py``."""
+    nothing = update("REMOVE a.b, c[0] DELETE d.e :v", {"v": {1}})
+    assert nothing.apply({"PK": {"S": "x"}}, key_names=("PK",), exists=False) == {"PK": {"S": "x"}}
+    assert not nothing.creates_items
+    assert update("REMOVE a ADD b :v", {"v": 1}).creates_items
+
+
+def test_what_is_put_beyond_a_lists_end_is_not_shown_and_what_moves_up_is() -> None:
+    """Strange but measured: Alternator, ``test_update_item_returnvalues_nested``."""
+    item = marshal_item({"line": [1, 2, 3]})
+    appended = update("SET line[100] = :v", {"v": 70})
+    assert appended.project(appended.apply(item, key_names=())) == {}
+    removed = update("REMOVE line[1]")
+    assert removed.project(removed.apply(item, key_names=())) == marshal_item({"line": [3]})
