@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from duestream.errors import ServiceError
@@ -48,6 +48,7 @@ def transaction() -> Iterator[Transaction]:
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("send"), st.integers(0, 2), st.integers(0, 3)),
+        st.tuples(st.just("send"), st.just(0), st.just(0)),
         st.tuples(st.just("receive"), st.integers(1, 4), st.integers(0, 5)),
         st.tuples(st.just("delete"), st.integers(0, 9), st.just(0)),
         st.tuples(st.just("change"), st.integers(0, 9), st.integers(0, 8)),
@@ -193,6 +194,7 @@ def test_a_standard_queue_does_what_its_model_does(steps: list[tuple[str, int, i
         assert [body for (body,) in dead] == history.dead
 
 
+@example([("send", 0, 0), ("send", 0, 0), ("receive", 2, 5), ("change", 0, 0), ("receive", 2, 5)])
 @given(STEPS)
 @SETTINGS
 def test_a_fifo_queue_keeps_the_promises_of_its_model(steps: list[tuple[str, int, int]]) -> None:
