@@ -6,6 +6,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from duestream.errors import DeliveryError
@@ -62,8 +63,9 @@ class HttpSender:
                 (redirects too) is permanent, and so is a request that cannot be sent at all.
         """
         target = _checked_url(url)
-        all_headers = {"User-Agent": f"duestream/{__version__}", **_checked_headers(headers)}
-        all_headers |= _checked_headers({"Idempotency-Key": delivery_id})
+        all_headers = CIMultiDict({"User-Agent": f"duestream/{__version__}"})
+        for name, value in (*_checked_headers(headers), *_checked_headers({"Idempotency-Key": delivery_id})):
+            all_headers[name] = value  # once, however its letters are written
         try:
             async with self._open_session().request(
                 method, target, headers=all_headers, data=body, allow_redirects=False, timeout=self._timeout
@@ -154,14 +156,14 @@ def _checked_url(url: str) -> URL:
     return target
 
 
-def _checked_headers(headers: Mapping[str, object]) -> dict[str, str]:
-    checked = {}
+def _checked_headers(headers: Mapping[str, object]) -> list[tuple[str, str]]:
+    checked = []
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _REFUSED_HEADERS:
             raise DeliveryError("InvalidHeader", f"header {name!r} cannot be set", retryable=False)
         if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
             raise DeliveryError("InvalidHeader", f"header {name} is no text, or not in one line", retryable=False)
-        checked[name] = value
+        checked.append((name, value))
     return checked
 
 
