@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from json.encoder import encode_basestring  # in C, and without an encoder made for each text
+from operator import itemgetter
 from typing import Any
 
 #: Beyond so many digits an integral Decimal is written with an exponent.
 _MAX_PLAIN_DIGITS = 40
+_first = itemgetter(0)
 
 
 def json_text(value: Any) -> str:
@@ -30,8 +33,10 @@ def json_text(value: Any) -> str:
 
 def _text(value: Any) -> str:
     match value:
-        case None | bool() | str():
-            return json.dumps(value, ensure_ascii=False)
+        case str():
+            return encode_basestring(value)
+        case None | bool():
+            return json.dumps(value)
         case int():
             return str(int(value))
         case float():
@@ -39,9 +44,11 @@ def _text(value: Any) -> str:
         case Decimal():
             return _number(value)
         case Mapping():
-            return "{" + ",".join(f"{_key(key)}:{_text(value[key])}" for key in sorted(value, key=_key)) + "}"
+            members = [(_key(key), member) for key, member in value.items()]
+            members.sort(key=_first)
+            return "{" + ",".join([f"{key}:{_text(member)}" for key, member in members]) + "}"
         case list() | tuple():
-            return "[" + ",".join(map(_text, value)) + "]"
+            return "[" + ",".join([_text(member) for member in value]) + "]"
         case AbstractSet():
             return "[" + ",".join(sorted(map(_text, value))) + "]"
         case _:
@@ -51,7 +58,7 @@ def _text(value: Any) -> str:
 def _key(key: Any) -> str:
     if not isinstance(key, str):
         raise TypeError(f"{key!r} cannot be a JSON object's key. Use a string.")
-    return json.dumps(key, ensure_ascii=False)
+    return encode_basestring(key)
 
 
 def _number(value: Decimal) -> str:

@@ -6,6 +6,7 @@ Each check raises `ValueError` (`TypeError` for a wrong type) that says where, w
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from duestream.core.address import InvalidParameterValue, parse_address
@@ -33,6 +34,8 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SERVICE = re.compile(r"[a-z0-9-]+")
 _ACTION = re.compile(r"[a-z][A-Za-z0-9]+")
 _UNSUPPORTED = re.compile(rf"(?:{'|'.join(UNSUPPORTED_ACTION_PREFIXES)})(?![a-z])")
+#: Rules write from the same few addresses, item after item.
+_parse_address = lru_cache(maxsize=1024)(parse_address)
 
 
 def _matches(pattern: re.Pattern[str], value: object) -> bool:
@@ -50,7 +53,7 @@ def check_addresses(where: str, addresses: str | Sequence[str]) -> list[str]:
         if not isinstance(address, str):
             raise TypeError(f"{where} has {address!r}. An address is a text such as 'a@example.com'.")
         try:
-            parse_address(address)
+            _parse_address(address)
         except InvalidParameterValue as error:
             raise ValueError(
                 f"{where} has {address!r}, which is no address: {error}. Write 'a@example.com' or "
