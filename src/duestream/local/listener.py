@@ -175,10 +175,13 @@ class Connection(asyncio.Protocol):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         # A request that is being carried out is carried on to its end: it may be a write that is queued already.
-        if self._task is not None and self._task in self._listener.interruptible:
-            self._task.cancel()
+        self._interrupt()
         if self._task is None:
             self._listener.gone(self)
+
+    def _interrupt(self) -> None:
+        if self._task is not None and self._task in self._listener.interruptible:
+            self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         if self._ending:
@@ -198,6 +201,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends no more; what it asked for is still answered. False closes the connection."""
         self._end_reading()
+        self._interrupt()  # whoever hangs up in the middle of a long poll has gone; hardly anybody half-closes
         return self._task is not None and not self._task.done()
 
     def pause_writing(self) -> None:
@@ -338,7 +342,6 @@ class Connection(asyncio.Protocol):
 
     async def _serve_one(self, transport: asyncio.Transport, waiting: _Waiting) -> None:
         self._busy = True
-        keep_alive = waiting.keep_alive and not self._listener.stopping
         if waiting.request is None:
             response, is_head = cast("HttpResponse", waiting.refusal), False
         else:
@@ -347,6 +350,7 @@ class Connection(asyncio.Protocol):
             response, is_head = await self._listener.answer(waiting.request), waiting.request.method == "HEAD"
         if transport.is_closing():
             return
+        keep_alive = waiting.keep_alive and not self._listener.stopping
         transport.write(self._encode(response, keep_alive=keep_alive, is_head=is_head))
         if self._drained is not None:
             # The client has so long to take the answer.
