@@ -8,6 +8,7 @@ a comparison by Alternator (``test_condition_expression.py``).
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from operator import ge, gt, le, lt
 from typing import Protocol
 
@@ -119,7 +120,11 @@ class AllOf:
     parts: tuple[Condition, ...]
 
     def holds(self, item: Item) -> bool:
-        return all(part.holds(item) for part in self.parts)
+        # no generator: conditions nest deep, and each would take a place on the stack
+        for part in self.parts:  # noqa: SIM110
+            if not part.holds(item):
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,10 @@ class AnyOf:
     parts: tuple[Condition, ...]
 
     def holds(self, item: Item) -> bool:
-        return any(part.holds(item) for part in self.parts)
+        for part in self.parts:  # noqa: SIM110 - as in AllOf
+            if part.holds(item):
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +260,9 @@ def bind_condition(syntax: ConditionSyntax, placeholders: Placeholders) -> Condi
     """
     match syntax:
         case AllSyntax(parts):
-            return AllOf(tuple(bind_condition(part, placeholders) for part in parts))
+            return AllOf(tuple(map(bind_condition, parts, repeat(placeholders))))
         case AnySyntax(parts):
-            return AnyOf(tuple(bind_condition(part, placeholders) for part in parts))
+            return AnyOf(tuple(map(bind_condition, parts, repeat(placeholders))))
         case NotSyntax(part):
             return Not(bind_condition(part, placeholders))
         case ComparisonSyntax(operator, left, right):

@@ -6,12 +6,22 @@ dynalite: in conditions redundant parentheses, unknown functions, functions in t
 words; in updates reserved words, unknown functions, sections written twice.
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import cast
 
+from duestream.core.expression.checks import (
+    CONDITION_FUNCTIONS,
+    UPDATE_FUNCTIONS,
+    calls_in,
+    check_functions,
+    check_places_of_functions,
+    check_reserved,
+    leaves_of,
+    misplaced,
+    operands_of,
+    paths_in,
+)
 from duestream.core.expression.lexer import ExpressionProblem, Tokens, tokenize
-from duestream.core.expression.reserved import is_reserved
 from duestream.core.expression.syntax import (
     ActionSyntax,
     AddSyntax,
@@ -25,7 +35,6 @@ from duestream.core.expression.syntax import (
     DeleteSyntax,
     FunctionSyntax,
     InSyntax,
-    LeafSyntax,
     NotSyntax,
     OperandSyntax,
     PathSyntax,
@@ -36,14 +45,11 @@ from duestream.core.expression.syntax import (
     ValueSyntax,
 )
 
-#: How deep parentheses and calls may nest. AWS allows 300 operators; deeper than this only machines write.
+#: Developer Guide, "Service, account, and table quotas": operators in a condition, filter or key condition.
+MAX_OPERATORS = 300
+#: How deep operands may nest. AWS has no such limit, but every use of more than two levels is an error anyway.
 MAX_NESTING = 100
 CACHED_EXPRESSIONS = 1024
-
-CONDITION_FUNCTIONS = frozenset(
-    {"attribute_exists", "attribute_not_exists", "attribute_type", "begins_with", "contains", "size"}
-)
-UPDATE_FUNCTIONS = frozenset({"if_not_exists", "list_append"})
 
 _COMPARATORS = frozenset({"=", "<>", "<", "<=", ">", ">="})
 _CONDITION_KEYWORDS = ("AND", "OR", "NOT", "BETWEEN", "IN")
@@ -57,15 +63,17 @@ def parse_condition_text(text: str) -> ConditionSyntax:
     Raises:
         ExpressionProblem: with AWS's text, without the name of the parameter.
     """
-    parser = _ConditionParser(tokenize(text), _CONDITION_KEYWORDS)
+    tokens = tokenize(text)
+    _check_number_of_operators(tokens)
+    parser = _ConditionParser(tokens, _CONDITION_KEYWORDS)
     condition = parser.whole()
     if parser.has_redundant_parentheses:
         raise ExpressionProblem("The expression has redundant parentheses;")
-    leaves = list(leaves_of(condition))
-    _check_functions([call for leaf in leaves for call in _calls_in(leaf)], CONDITION_FUNCTIONS)
+    leaves = leaves_of(condition)
+    check_functions([call for leaf in leaves for call in calls_in(leaf)], CONDITION_FUNCTIONS)
     for leaf in leaves:
-        _check_places_of_functions(leaf)
-    _check_reserved(path for leaf in leaves for path in _paths_in(leaf))
+        check_places_of_functions(leaf)
+    check_reserved(path for leaf in leaves for path in paths_in(leaf))
     return condition
 
 
@@ -75,12 +83,12 @@ def parse_update_text(text: str) -> UpdateSyntax:
     parser = _UpdateParser(tokenize(text), _SECTIONS)
     update = parser.whole()
     operands = [operand for action in update.actions for operand in operands_of(action)]
-    _check_reserved(path for operand in operands for path in _paths_in(operand))
-    calls = [call for operand in operands for call in _calls_in(operand)]
-    _check_functions(calls, UPDATE_FUNCTIONS)
+    check_reserved(path for operand in operands for path in paths_in(operand))
+    calls = [call for operand in operands for call in calls_in(operand)]
+    check_functions(calls, UPDATE_FUNCTIONS)
     for argument in (argument for call in calls for argument in call.arguments):
         if isinstance(argument, FunctionSyntax) and argument.name == "list_append":
-            raise _misplaced(argument.name)
+            raise misplaced(argument.name)
     if parser.repeated_section:
         raise ExpressionProblem(
             f'The "{parser.repeated_section}" section can only be used once in an update expression;'
@@ -97,33 +105,8 @@ def parse_projection_text(text: str) -> ProjectionSyntax:
     while tokens.take_symbol(","):
         paths.append(parser.path())
     parser.expect_end()
-    _check_reserved(paths)
+    check_reserved(paths)
     return ProjectionSyntax(tuple(paths))
-
-
-def leaves_of(condition: ConditionSyntax) -> Iterator[LeafSyntax]:
-    """Give the single conditions, from left to right."""
-    match condition:
-        case AllSyntax(parts) | AnySyntax(parts):
-            for part in parts:
-                yield from leaves_of(part)
-        case NotSyntax(part):
-            yield from leaves_of(part)
-        case _:
-            yield condition
-
-
-def operands_of(action: ActionSyntax) -> tuple[OperandSyntax, ...]:
-    """Give what an action reads and writes, from left to right."""
-    match action:
-        case SetSyntax(path, ArithmeticSyntax(_, left, right)):
-            return (path, left, right)
-        case SetSyntax(path, value):
-            return (path, cast("OperandSyntax", value))
-        case RemoveSyntax(path):
-            return (path,)
-        case AddSyntax(path, value) | DeleteSyntax(path, value):
-            return (path, value)
 
 
 class _OperandParser:
@@ -199,102 +182,114 @@ class _OperandParser:
         return self.tokens.advance().text
 
     def _is_at_parenthesis(self) -> bool:
-        return self.tokens.current.text == "("
+        return self._is_at("(")
+
+    def _is_at(self, symbol: str) -> bool:
+        return self.tokens.current.text == symbol
 
     def _enter(self) -> None:
         self._depth += 1
         if self._depth > MAX_NESTING:
-            raise ExpressionProblem("The expression contains too many operators;")
+            raise _too_many_operators()
 
     def _leave(self) -> None:
         self._depth -= 1
 
 
+class _Parenthesis:
+    """An open parenthesis, or the whole condition: what was read in it so far."""
+
+    def __init__(self, opened_at: int) -> None:
+        self.opened_at = opened_at
+        self.alternatives: list[ConditionSyntax] = []
+        self.parts: list[ConditionSyntax] = []
+        self.negations = 0
+
+    def end_of_part(self, part: ConditionSyntax) -> None:
+        """Keep a part that AND follows."""
+        self.parts.append(self._negated(part))
+
+    def end_of_alternative(self, part: ConditionSyntax) -> None:
+        """Keep what OR follows."""
+        self.end_of_part(part)
+        self.alternatives.append(_joined(AllSyntax, self.parts))
+        self.parts = []
+
+    def content(self, last: ConditionSyntax) -> ConditionSyntax:
+        """Give all that was read, and what was read last."""
+        self.end_of_alternative(last)
+        return _joined(AnySyntax, self.alternatives)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing was read yet that makes it a condition."""
+        return not (self.alternatives or self.parts or self.negations)
+
+    def _negated(self, part: ConditionSyntax) -> ConditionSyntax:
+        for _ in range(self.negations):
+            part = NotSyntax(part)
+        self.negations = 0
+        return part
+
+
 class _ConditionParser(_OperandParser):
-    """OR binds least, then AND, then NOT. A parenthesis may hold a condition or an operand."""
+    """OR binds least, then AND, then NOT. A parenthesis may hold a condition or an operand.
+
+    Open parentheses are kept in a list and not on Python's stack, so that conditions may nest as deep as AWS lets them.
+    """
 
     def whole(self) -> ConditionSyntax:
-        condition = self._condition(self._any())
-        self.expect_end()
-        return condition
+        open_ones = [_Parenthesis(-1)]
+        last_pair = (-1, -1)
+        while True:
+            innermost = open_ones[-1]
+            while self.tokens.take_keyword("NOT"):
+                innermost.negations += 1
+            if self._is_at_parenthesis():
+                open_ones.append(_Parenthesis(self.tokens.at))
+                self.tokens.advance()
+                continue
+            node = self._comparison(self.operand())
+            while self._is_at(")") and len(open_ones) > 1:
+                closed = open_ones.pop()
+                is_doubled = last_pair == (closed.opened_at + 1, self.tokens.at - 1)
+                self.has_redundant_parentheses |= is_doubled
+                last_pair = (closed.opened_at, self.tokens.at)
+                if not (closed.is_plain and isinstance(node, PathSyntax | ValueSyntax | FunctionSyntax)):
+                    node = closed.content(self._condition(node))
+                self.tokens.advance()
+                node = self._comparison(node)
+            innermost = open_ones[-1]
+            condition = self._condition(node)
+            if self.tokens.take_keyword("AND"):
+                innermost.end_of_part(condition)
+            elif self.tokens.take_keyword("OR"):
+                innermost.end_of_alternative(condition)
+            elif len(open_ones) == 1 and self.tokens.current.kind == "end":
+                return innermost.content(condition)
+            else:
+                raise self.tokens.syntax_error()
 
-    def _any(self) -> ConditionSyntax | OperandSyntax:
-        first = self._all()
-        if not self.tokens.is_keyword("OR"):
-            return first
-        parts = [self._condition(first)]
-        while self.tokens.take_keyword("OR"):
-            parts.append(self._condition(self._all()))
-        return AnySyntax(tuple(parts))
-
-    def _all(self) -> ConditionSyntax | OperandSyntax:
-        first = self._not()
-        if not self.tokens.is_keyword("AND"):
-            return first
-        parts = [self._condition(first)]
-        while self.tokens.take_keyword("AND"):
-            parts.append(self._condition(self._not()))
-        return AllSyntax(tuple(parts))
-
-    def _not(self) -> ConditionSyntax | OperandSyntax:
-        if self.tokens.take_keyword("NOT"):
-            self._enter()
-            negated = NotSyntax(self._condition(self._not()))
-            self._leave()
-            return negated
-        return self._comparison()
-
-    def _comparison(self) -> ConditionSyntax | OperandSyntax:
-        left = self._primary()
+    def _comparison(self, left: ConditionSyntax | OperandSyntax) -> ConditionSyntax | OperandSyntax:
+        """Read on if `left` is an operand and is compared with something."""
+        if not isinstance(left, PathSyntax | ValueSyntax | FunctionSyntax):
+            return left
+        left = self._continued(left)
         token = self.tokens.current
         if token.kind == "symbol" and token.text in _COMPARATORS:
-            operand = self._operand_only(left)
             self.tokens.advance()
-            return ComparisonSyntax(cast("Comparator", token.text), operand, self.operand())
-        if self.tokens.is_keyword("BETWEEN"):
-            operand = self._operand_only(left)
-            self.tokens.advance()
+            return ComparisonSyntax(cast("Comparator", token.text), left, self.operand())
+        if self.tokens.take_keyword("BETWEEN"):
             low = self.operand()
             if not self.tokens.take_keyword("AND"):
                 raise self.tokens.syntax_error()
-            return BetweenSyntax(operand, low, self.operand())
-        if self.tokens.is_keyword("IN"):
-            operand = self._operand_only(left)
-            self.tokens.advance()
-            return InSyntax(operand, self._in_parentheses())
+            return BetweenSyntax(left, low, self.operand())
+        if self.tokens.take_keyword("IN"):
+            return InSyntax(left, self._in_parentheses())
         return left
-
-    def _primary(self) -> ConditionSyntax | OperandSyntax:
-        if not self.tokens.take_symbol("("):
-            return self.operand()
-        self._enter()
-        opened_at = self.tokens.at
-        inner = self._any()
-        # twice the same parenthesis: the inner one ended just before the outer one does
-        is_doubled = self.tokens.tokens[opened_at].text == "(" and self._closes_at(opened_at) == self.tokens.at - 1
-        self.tokens.expect_symbol(")")
-        self._leave()
-        self.has_redundant_parentheses |= is_doubled
-        if isinstance(inner, PathSyntax | ValueSyntax | FunctionSyntax):
-            return self._continued(inner)
-        return inner
-
-    def _closes_at(self, opened_at: int) -> int:
-        depth = 0
-        for at in range(opened_at, self.tokens.at):
-            text = self.tokens.tokens[at].text
-            depth += (text == "(") - (text == ")")
-            if depth == 0:
-                return at
-        return -1
 
     def _condition(self, node: ConditionSyntax | OperandSyntax) -> ConditionSyntax:
         if isinstance(node, PathSyntax | ValueSyntax):
-            raise self.tokens.syntax_error()
-        return node
-
-    def _operand_only(self, node: ConditionSyntax | OperandSyntax) -> OperandSyntax:
-        if not isinstance(node, PathSyntax | ValueSyntax | FunctionSyntax):
             raise self.tokens.syntax_error()
         return node
 
@@ -364,66 +359,25 @@ class _UpdateParser(_OperandParser):
         return False
 
 
+def _joined(kind: type[AllSyntax] | type[AnySyntax], parts: list[ConditionSyntax]) -> ConditionSyntax:
+    return parts[0] if len(parts) == 1 else kind(tuple(parts))
+
+
+def _check_number_of_operators(tokens: Tokens) -> None:
+    """Count comparators and the words between conditions (BETWEEN by its AND); parentheses are no operators.
+
+    AWS counts no further than 301 (Alternator, ``test_deeply_nested_expression_2``).
+    """
+    words = ("AND", "OR", "NOT", "IN")
+    count = sum(token.text in _COMPARATORS or token.text.upper() in words for token in tokens.tokens)
+    if count > MAX_OPERATORS:
+        raise _too_many_operators()
+
+
+def _too_many_operators() -> ExpressionProblem:
+    return ExpressionProblem(f"The expression contains too many operators; operator count: {MAX_OPERATORS + 1}")
+
+
 def _index(digits: str) -> int:
     """Read a place in a list. No list is as long as nine digits say."""
     return int(digits) if len(digits) <= 9 else 10**9
-
-
-def _check_functions(calls: list[FunctionSyntax], allowed: frozenset[str]) -> None:
-    """Refuse functions that do not exist, then those of the other kind of expression."""
-    for call in calls:
-        if call.name not in CONDITION_FUNCTIONS | UPDATE_FUNCTIONS:
-            raise ExpressionProblem(f"Invalid function name; function: {call.name}")
-    for call in calls:
-        if call.name not in allowed:
-            raise _misplaced(call.name)
-
-
-def _check_places_of_functions(leaf: LeafSyntax) -> None:
-    """Only `size` gives something to compare; it is the only one that is no condition itself."""
-    if isinstance(leaf, FunctionSyntax) and leaf.name == "size":
-        raise _misplaced(leaf.name)
-    calls = _calls_in(leaf)
-    for call in calls:
-        if call is not leaf and call.name != "size":
-            raise _misplaced(call.name)
-
-
-def _misplaced(function: str) -> ExpressionProblem:
-    return ExpressionProblem(f"The function is not allowed to be used this way in an expression; function: {function}")
-
-
-def _check_reserved(paths: Iterator[PathSyntax] | list[PathSyntax]) -> None:
-    for path in paths:
-        for step in path.steps:
-            if isinstance(step, str) and step[0] != "#" and is_reserved(step):
-                raise ExpressionProblem(f"Attribute name is a reserved keyword; reserved keyword: {step}")
-
-
-def _parts_of(node: LeafSyntax | OperandSyntax) -> tuple[OperandSyntax, ...]:
-    match node:
-        case ComparisonSyntax(_, left, right):
-            return (left, right)
-        case BetweenSyntax(operand, low, high):
-            return (operand, low, high)
-        case InSyntax(operand, candidates):
-            return (operand, *candidates)
-        case FunctionSyntax(_, arguments):
-            return arguments
-        case _:
-            return ()
-
-
-def _calls_in(node: LeafSyntax | OperandSyntax) -> Iterator[FunctionSyntax]:
-    """Give calls, the inner ones first, as AWS comes across them."""
-    for part in _parts_of(node):
-        yield from _calls_in(part)
-    if isinstance(node, FunctionSyntax):
-        yield node
-
-
-def _paths_in(node: LeafSyntax | OperandSyntax) -> Iterator[PathSyntax]:
-    if isinstance(node, PathSyntax):
-        yield node
-    for part in _parts_of(node):
-        yield from _paths_in(part)

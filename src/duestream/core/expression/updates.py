@@ -9,9 +9,10 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Literal
 
+from duestream.core.expression.checks import operands_of
 from duestream.core.expression.draft import Draft
 from duestream.core.expression.lexer import ExpressionProblem
-from duestream.core.expression.parser import operands_of, parse_update_text
+from duestream.core.expression.parser import parse_update_text
 from duestream.core.expression.paths import Path, check_disjoint, value_at
 from duestream.core.expression.placeholders import Placeholders
 from duestream.core.expression.projections import projection_of

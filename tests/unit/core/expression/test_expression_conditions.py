@@ -279,5 +279,18 @@ def test_deep_nesting_is_refused_and_not_followed(text: str) -> None:
         condition(text)
 
 
-def test_three_hundred_operators_are_fine() -> None:
-    assert condition(" AND ".join(["one = :v"] * 300), {"v": 1}).holds(ITEM)
+def test_three_hundred_operators_are_fine_however_they_nest() -> None:
+    """Alternator, ``test_deeply_nested_expression_2``: parentheses are no operators."""
+    assert condition("one < two " + "OR (one < two " * 149 + ")" * 149).holds(ITEM)
+    assert condition("NOT (" * 298 + "one < two" + ")" * 298).holds(ITEM)
+    assert condition(" AND ".join(["one=one2"] * 149) + " OR one < two").holds(ITEM)
+
+
+@pytest.mark.parametrize(
+    "text", ["a<b " + "or (a<b " * 454 + ")" * 454, " AND ".join(["a < b"] * 151), "NOT " * 300 + "a < b"]
+)
+def test_more_than_three_hundred_operators_are_refused(text: str) -> None:
+    with pytest.raises(ValidationException) as refused:
+        condition(text)
+    problem = "The expression contains too many operators; operator count: 301"
+    assert refused.value.message == f"Invalid ConditionExpression: {problem}"
