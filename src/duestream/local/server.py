@@ -106,7 +106,6 @@ class LocalServer:
         self._store: Store | None = None
         self._listener = Listener(self.answer, settings.clock)
         self._guard: Guard | None = None
-        self._purge: asyncio.Task[None] | None = None
         self._request_ids = (f"{secrets.token_hex(4)}-{secrets.token_hex(2)}", itertools.count(1))
 
     @property
@@ -156,7 +155,7 @@ class LocalServer:
         )
         # What the last stop cut short.
         scheduler.resume_group_deletions(self._store)
-        self._purge = asyncio.create_task(dynamodb.purge_deleted_tables(self._store))
+        dynamodb.resume_table_deletions(self._store)
         self._engine.start()
 
     async def stop(self) -> None:
@@ -166,8 +165,7 @@ class LocalServer:
         sqs.arrivals_of(self._store, self.settings.clock).stop()
         await self._listener.stop(GRACE_SECONDS)
         await scheduler.stop_group_deletions()
-        if self._purge is not None:
-            await self._purge
+        await dynamodb.stop_table_deletions()
         await self._close_store()
 
     async def _close_store(self) -> None:

@@ -180,7 +180,7 @@ def update_item(
     """Change an item, or create it from its key.
 
     Returns:
-        The old image and the new one.
+        The old image and the new one (empty: there was no item, and an update that only removes makes none).
 
     Raises:
         ConditionalCheckFailedException: the condition does not hold.
@@ -194,8 +194,10 @@ def update_item(
     old = None if old_row is None else decode_image(old_row[1])
     if condition is not None:
         _check(condition, old, return_old_on_failure)
+    if old is None and update is not None and not update.creates_items:
+        return None, {}
     base = key if old is None else old
-    new = base if update is None else update.apply(base, key_names=table.key_names)
+    new = base if update is None else update.apply(base, key_names=table.key_names, exists=old is not None)
     if old is None or old != new:
         size_bytes = item_size_bytes(new)
         if size_bytes > MAX_ITEM_BYTES:

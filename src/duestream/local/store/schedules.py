@@ -8,6 +8,7 @@ be of the old one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal, Protocol
 
 import apsw
@@ -35,6 +36,10 @@ class Executes(Protocol):
     def execute(self, sql: str, bindings: Any = ()) -> apsw.Cursor:
         """Run one statement."""
         ...
+
+
+#: Moments are cut down to the millisecond; a due time is rounded up, so that nothing is early.
+_UP_TO_THE_MILLISECOND = timedelta(microseconds=999)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +202,7 @@ def put_rule_schedule(tx: Transaction, schedule: Schedule, *, group_id: int, ite
         group_name=schedule.group_name,
         name=schedule.name,
         state="ENABLED",
-        due_at_ms=to_ms(schedule.due_at),
+        due_at_ms=to_ms(schedule.due_at + _UP_TO_THE_MILLISECOND),
         body=_body_of(schedule),
         now_ms=now_ms,
         rule=schedule.rule,
@@ -260,15 +265,22 @@ def delete_of_group(tx: Transaction, group_id: int, *, after_id: int, limit: int
     return until_id
 
 
-def delete_of_table(tx: Transaction, table_id: int, limit: int) -> int:
-    """Delete up to `limit` schedules of a table that was deleted; says how many went.
+def delete_of_table(tx: Transaction, table_id: int, *, after_id: int, limit: int) -> int | None:
+    """Delete those of a deleted table's schedules that are among the `limit` rows after `after_id`.
 
-    Scans the schedules once (there is no index on the table: every put would pay for it).
+    In passes over all schedules, as `delete_of_group` does and for the same reason.
+
+    Returns:
+        Where the next pass begins; None: this was the last.
     """
-    tx.execute(
-        "DELETE FROM schedule WHERE id IN (SELECT id FROM schedule WHERE table_id = ? LIMIT ?)", (table_id, limit)
-    )
-    return int(tx.connection.changes())
+    until_id = end_of_scan(tx, after_id=after_id, rows=limit)
+    deleted: list[Any] = tx.execute(
+        "DELETE FROM schedule WHERE id > ? AND id <= ? AND table_id = ? RETURNING id, version",
+        (after_id, until_id if until_id is not None else MAX_ID, table_id),
+    ).fetchall()
+    for schedule_id, version in deleted:
+        tx.announce(ScheduleChanged(schedule_id, version, None))
+    return until_id
 
 
 #: Everything up to this (moment, row) has been seen; rows of one moment are told apart by their id.

@@ -223,8 +223,13 @@ def delete_table(tx: Transaction, table: Table, now_ms: int) -> bool:
     """
     if table.stream is not None:
         streams.disable_stream(tx, table.stream.id, now_ms)
+    # Without a stream, no rule ever saw an item of it.
+    schedules_after_id = None if streams.latest_stream(tx.connection, table.id) is None else 0
     tx.execute("DELETE FROM dynamodb_table WHERE id = ?", (table.id,))
-    tx.execute("INSERT INTO deleted_table (id, deleted_at_ms) VALUES (?, ?)", (table.id, now_ms))
+    tx.execute(
+        "INSERT INTO deleted_table (id, schedules_after_id, deleted_at_ms) VALUES (?, ?, ?)",
+        (table.id, schedules_after_id, now_ms),
+    )
     return purge_step(tx)
 
 
@@ -234,14 +239,15 @@ def purge_step(tx: Transaction, limit: int = PURGE_CHUNK) -> bool:
     Returns:
         Whether there is more to remove.
     """
-    table_id = tx.execute("SELECT id FROM deleted_table ORDER BY id LIMIT 1").get
-    if table_id is None:
+    row: Any = tx.execute("SELECT id, schedules_after_id FROM deleted_table ORDER BY id LIMIT 1").get
+    if row is None:
         return False
+    table_id, schedules_after_id = row
+    if schedules_after_id is not None:
+        schedules_after_id = schedules.delete_of_table(tx, table_id, after_id=schedules_after_id, limit=limit)
+        tx.execute("UPDATE deleted_table SET schedules_after_id = ? WHERE id = ?", (schedules_after_id, table_id))
     tx.execute("DELETE FROM item WHERE id IN (SELECT id FROM item WHERE table_id = ? LIMIT ?)", (table_id, limit))
-    removed = tx.connection.changes()
-    if streams.latest_stream(tx.connection, table_id) is not None:  # without one, no rule ever saw an item
-        removed = max(removed, schedules.delete_of_table(tx, table_id, limit))
-    if removed >= limit:
+    if tx.connection.changes() >= limit or schedules_after_id is not None:
         return True
     tx.execute("DELETE FROM deleted_table WHERE id = ?", (table_id,))
     return tx.execute("SELECT 1 FROM deleted_table LIMIT 1").get is not None

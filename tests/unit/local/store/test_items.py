@@ -318,3 +318,17 @@ def test_segments_of_a_scan_part_the_table_between_them(tmp_path: Path) -> None:
     assert len(whole) == 100
     assert all(20 < len(part) < 50 for part in parts)
     assert sorted(body for part in parts for body in part) == sorted(whole)
+
+
+def test_an_update_that_only_removes_makes_no_item(tmp_path: Path) -> None:
+    # Alternator's tests, recorded from AWS: REMOVE and DELETE do not create the item.
+    update = parse_update("REMOVE a", Placeholders())
+    _, (old, new), body, (_, made) = in_store(
+        tmp_path,
+        make_table,
+        lambda tx: items.update_item(tx, table_of(tx), item(), update=update, now_ms=NOW_MS),
+        lambda tx: items.get_item(tx.connection, table_of(tx), item()),
+        lambda tx: items.update_item(tx, table_of(tx), item(), now_ms=NOW_MS),
+    )
+    assert (old, new, body) == (None, {}, None)
+    assert made == item()

@@ -93,6 +93,34 @@ def test_a_deleted_tables_items_go_in_chunks_and_its_name_is_free_at_once(tmp_pa
     asyncio.run(run())
 
 
+def test_a_deleted_tables_schedules_go_and_the_others_stay(tmp_path: Path) -> None:
+    count = tables.PURGE_CHUNK + 10
+
+    async def run() -> None:
+        store = Store.open(tmp_path)
+        doomed = await store.write(make_table)
+        other = await store.write(lambda tx: make_table(tx, "Others"))
+
+        def put_schedules(tx: Transaction) -> None:
+            for number in range(count):
+                table_id = other.id if number % 100 == 0 else doomed.id
+                tx.execute(
+                    "INSERT INTO schedule (group_id, name, name_hash, state, rule, table_id, partition_key, sort_key,"
+                    " body, created_at_ms, last_modified_at_ms) VALUES (1, ?, ?, 'ENABLED', 'r', ?, x'', x'', x'', 0, 0)",
+                    (f"r-{number}", number, table_id),
+                )
+
+        await store.write(put_schedules)
+        assert await store.write(lambda tx: tables.delete_table(tx, doomed, NOW_MS))
+        assert not await store.write(tables.purge_step)
+        left: list[tuple[int]] = store.reader.execute("SELECT DISTINCT table_id FROM schedule").fetchall()  # type: ignore[assignment]
+        assert left == [(other.id,)]
+        assert count_rows(store.reader, "schedule") == 11
+        await store.close()
+
+    asyncio.run(run())
+
+
 def test_trimming_takes_old_records_that_were_planned_and_streams_with_them(tmp_path: Path) -> None:
     async def run() -> None:
         store = Store.open(tmp_path)

@@ -13,13 +13,14 @@ from duestream.local.services.dynamodb.tables import (
     describe_time_to_live,
     list_tables,
     list_tags_of_resource,
-    purge_deleted_tables,
+    resume_table_deletions,
+    stop_table_deletions,
     tag_resource,
     untag_resource,
     update_table,
 )
 
-__all__ = ["OPERATIONS", "purge_deleted_tables"]
+__all__ = ["OPERATIONS", "resume_table_deletions", "stop_table_deletions"]
 
 OPERATIONS: dict[str, Operation] = {
     "BatchGetItem": batch_get_item,

@@ -53,7 +53,7 @@ _ALONE = {
     "DeletionProtectionEnabled": "DeletionProtection",
 }
 
-_purges: set[asyncio.Task[None]] = set()
+_deletions: set[asyncio.Task[None]] = set()
 
 
 async def create_table(context: RequestContext, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -162,14 +162,27 @@ async def delete_table(context: RequestContext, parameters: Mapping[str, Any]) -
 
     description, has_more = await context.store.write(job)
     if has_more:
-        purge = asyncio.create_task(purge_deleted_tables(context.store))
-        _purges.add(purge)
-        purge.add_done_callback(_purges.discard)
+        resume_table_deletions(context.store)
     return {"TableDescription": description}
 
 
-async def purge_deleted_tables(store: Store) -> None:
-    """Remove, in chunks, what deleted tables left behind; the server runs this at its start too."""
+def resume_table_deletions(store: Store) -> None:
+    """Remove, in chunks, what deleted tables left behind. To be called at the server's start, too."""
+    deletion = asyncio.get_running_loop().create_task(_purge(store))
+    _deletions.add(deletion)
+    deletion.add_done_callback(_deletions.discard)
+
+
+async def stop_table_deletions() -> None:
+    """Put off what is not removed yet; `resume_table_deletions` goes on at the next start."""
+    loop = asyncio.get_running_loop()
+    own = [deletion for deletion in tuple(_deletions) if deletion.get_loop() is loop]
+    for deletion in own:
+        deletion.cancel()
+    await asyncio.gather(*own, return_exceptions=True)
+
+
+async def _purge(store: Store) -> None:
     with suppress(StoreStoppedError):  # the next start goes on
         while await store.write(tables.purge_step):
             pass

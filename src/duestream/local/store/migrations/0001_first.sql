@@ -23,8 +23,9 @@ CREATE TABLE dynamodb_table (
 
 -- Deleted tables whose items, or schedules of rules, are not all gone yet. The name is free again at once.
 CREATE TABLE deleted_table (
-    id            INTEGER PRIMARY KEY,                  -- the table's
-    deleted_at_ms INTEGER NOT NULL
+    id                 INTEGER PRIMARY KEY,             -- the table's
+    schedules_after_id INTEGER,                         -- schedules up to this one have been seen; null: all of them
+    deleted_at_ms      INTEGER NOT NULL
 ) STRICT;
 
 -- A stream outlives its being switched off, and its table, until its last record is trimmed.
