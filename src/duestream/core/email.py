@@ -247,12 +247,15 @@ def view_of(email: OutgoingEmail) -> RawView:
     if email.raw is None:
         text, html = (part.data if part else None for part in (email.text, email.html))
         return RawView(email.subject, text, html)
-    message = message_from_bytes(email.raw, policy=policy.compat32)
     found: dict[str, str] = {}
-    for part in message.walk():
-        kind = part.get_content_type()
-        if kind in ("text/plain", "text/html") and kind not in found and part.get_filename() is None:
-            found[kind] = _decoded_payload(part)
+    try:
+        message = message_from_bytes(email.raw, policy=policy.compat32)
+        for part in message.walk():
+            kind = part.get_content_type()
+            if kind in ("text/plain", "text/html") and kind not in found and part.get_filename() is None:
+                found[kind] = _decoded_payload(part)
+    except (RecursionError, ValueError, LookupError):  # nested out of all bounds, or beyond the library's reader
+        return RawView("", None, None)
     return RawView(_decoded_header(message.get("Subject", "")), found.get("text/plain"), found.get("text/html"))
 
 

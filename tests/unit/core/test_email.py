@@ -347,6 +347,19 @@ def test_the_mailbox_shows_what_a_raw_message_says() -> None:
     assert (view.subject, view.text, view.html) == ("Grüße", "täxt", "<p>hťml</p>")
 
 
+def test_a_raw_message_nested_without_end_is_taken_and_shown_empty() -> None:
+    depth = 2000
+    opened = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(depth))
+    email = from_send_raw_email({"RawMessage": {"Data": b"From: a@example.com\nTo: b@example.com\n" + opened}})
+    assert view_of(email).text is None
+
+
+def test_a_head_without_end_is_refused_at_once() -> None:
+    raw = RAW.partition(b"\n\n")[0] + b"\nX: y\n" + b" z\n" * 1_000_000
+    with pytest.raises(InvalidParameterValue, match="The headers are more than 262144 bytes long"):
+        from_send_raw_email({"RawMessage": {"Data": raw}})
+
+
 # Injection -----------------------------------------------------------------------------------------------
 
 BREAKS = ["\r\n", "\n", "\r", "\0", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\r\n ", "\x7f", "\x1b"]
