@@ -198,7 +198,7 @@ class Rule:
             invocations = self._answer(image, values, due_at, place)
         except _UnreadableError as error:
             return Refusal("unreadable timestamp", str(error))
-        except Exception as error:  # noqa: BLE001 - a user's code; one rule's fault must not stop the others
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's code; its fault must not stop the others
             return Refusal("rule raised", _reason(error))
         assert due_at is not None, "the attribute is there"
         return Wanted(due_at, invocations) if invocations else None
@@ -286,7 +286,7 @@ def _checked_target(target: object) -> Target:
     return target
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """What was raised, and the line that raised it."""
     frame, where = error.__traceback__, ""
     while frame is not None:

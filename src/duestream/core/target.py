@@ -7,6 +7,7 @@ write instead (`TypeError` for values that JSON has no form for).
 The documents inside targets are requests of AWS's, under AWS's member names.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -90,7 +91,7 @@ class Email:
         }
         if reply_to := check_addresses("Email(reply_to=...)", self.reply_to):
             request["ReplyToAddresses"] = reply_to
-        _set_input(self, json_text(request))
+        _set_input(self, _encode_texts(request))
 
     def invocation(self, place: Place) -> Invocation:
         """SES's ``sendEmail``, universal: there is no templated target for SES."""
@@ -359,6 +360,10 @@ class AwsCall:
 
 Target = Email | QueueMessage | HttpRequest | PutItem | UpdateItem | DeleteItem | AwsCall
 TARGET_TYPES = (Email, QueueMessage, HttpRequest, PutItem, UpdateItem, DeleteItem, AwsCall)
+
+
+#: For requests of nothing but checked texts, built in one order: several times as fast as `json_text`.
+_encode_texts = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def _set_input(target: Target, text: str) -> None:

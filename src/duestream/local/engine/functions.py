@@ -7,7 +7,7 @@ plain one cannot be (Python has no way to end a thread) and keeps its thread unt
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,7 @@ from typing import Any
 from duestream.clock import from_ms
 from duestream.core.app import App
 from duestream.core.attributes import unmarshal_item
-from duestream.core.rule import Due, Rule
+from duestream.core.rule import Due, Rule, WhenDueFunction
 from duestream.errors import DeliveryError, ResourceNotFoundException
 from duestream.local.engine.call import Attempt, Call
 from duestream.local.engine.delivery import NothingToDoError
@@ -60,7 +60,7 @@ class Functions:
             raise ResourceNotFoundException(f"the app has no when_due rule {rule_name!r} on table {table_name!r}")
         return _Prepared(rule, unmarshal_item(image))
 
-    async def send(self, _call: Call, attempt: Attempt, prepared: _Prepared) -> Callable[[Transaction], None] | None:
+    async def send(self, _call: Call, attempt: Attempt, prepared: _Prepared) -> None:
         """Run the function once.
 
         Raises:
@@ -76,14 +76,13 @@ class Functions:
                 asyncio.run_coroutine_threadsafe(_call_async(action.function, prepared.item, due), self._own_loop())
             )
         else:
-            running = loop.run_in_executor(self._threads, action.function, prepared.item, due)
+            running = loop.run_in_executor(self._threads, _call_plain, action.function, prepared.item, due)
         try:
             await asyncio.wait_for(running, action.timeout.total_seconds())
         except TimeoutError as error:
             if not running.cancelled():
                 raise  # the function's own TimeoutError
             raise _too_long(prepared.rule, action.timeout) from error
-        return None
 
     def close(self) -> None:
         """Stop taking work. A plain function that still runs is left to end with the process."""
@@ -109,9 +108,23 @@ class Functions:
             loop.close()
 
 
-async def _call_async(function: Callable[..., Awaitable[object] | object], item: dict[str, Any], due: Due) -> object:
-    answer = function(item, due)
-    return await answer if isinstance(answer, Awaitable) else answer
+def _call_plain(function: WhenDueFunction, item: dict[str, Any], due: Due) -> None:
+    try:
+        function(item, due)
+    except SystemExit as error:  # it would end the server
+        raise DeliveryError("SystemExit", f"the function ended with {error.code!r}", retryable=True) from None
+
+
+async def _call_async(function: WhenDueFunction, item: dict[str, Any], due: Due) -> None:
+    try:
+        answer = function(item, due)
+        if isinstance(answer, Awaitable):
+            await answer
+    except (SystemExit, asyncio.CancelledError) as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise DeliveryError(type(error).__name__, "the function ended itself", retryable=True) from None
 
 
 def _too_long(rule: Rule, timeout: timedelta) -> DeliveryError:

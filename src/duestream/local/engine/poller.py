@@ -146,11 +146,12 @@ class Poller:
         now_ms = self._clock.now_ms()
         group = schedule_groups.put_group(tx, self._app.name, region=self._place.region, now_ms=now_ms)
         effects: list[tuple[StreamRecord, Operation]] = []
+        table_ids = {of_record.item.table_id for of_record in planned}
+        there = {table_id for table_id in table_ids if tables.get_table_by_id(tx.connection, table_id) is not None}
         for of_record in planned:
-            table_is_there = tables.get_table_by_id(tx.connection, of_record.item.table_id) is not None
             for operation in of_record.operations:
                 match operation:
-                    case PutSchedule() if not table_is_there:
+                    case PutSchedule() if of_record.item.table_id not in there:
                         continue  # deleted meanwhile, with its items
                     case PutSchedule(schedule):
                         schedules.put_rule_schedule(tx, schedule, group_id=group.id, item=of_record.item, now_ms=now_ms)

@@ -1,5 +1,6 @@
 """The whole way inside one process: written, planned, due, delivered, settled."""
 
+import asyncio
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -220,8 +221,6 @@ def test_a_function_that_overstays_its_time_has_failed(tmp_path: Path) -> None:
 
     @table.when_due("DUE", timeout=timedelta(milliseconds=20), retry=Retry(attempts=0))
     async def never_ends(item: dict[str, Any], due: Due) -> None:
-        import asyncio
-
         await asyncio.Event().wait()
 
     async def work() -> None:
@@ -431,5 +430,47 @@ def test_a_deleted_tables_schedules_go_with_it(tmp_path: Path) -> None:
             await b.store.write(lambda tx: tables.delete_table(tx, table, b.clock.now_ms()))
             await b.tick(minutes=1)
             assert (b.emails(), b.pending()) == ([], 0)
+
+    run(work())
+
+
+def test_functions_that_end_the_process_or_themselves_only_fail_their_attempt(tmp_path: Path) -> None:
+    app = App("ending")
+    table = app.table("Things", partition_key="id")
+
+    @table.when_due("DUE", retry=Retry(attempts=0))
+    def exits(item: dict[str, Any], due: Due) -> None:
+        raise SystemExit(3)
+
+    @table.when_due("DUE", retry=Retry(attempts=0))
+    async def cancels(item: dict[str, Any], due: Due) -> None:
+        raise asyncio.CancelledError
+
+    @table.rule("DUE")
+    def exits_while_planned(item: dict[str, Any]) -> None:
+        raise SystemExit(4)
+
+    async def work() -> None:
+        async with bench(tmp_path, app) as b:
+            await b.put("Things", id="1", DUE=at(minutes=1))
+            await b.tick(minutes=1)
+            codes = {
+                letter.attributes["ERROR_CODE"]["StringValue"] for letter in await b.messages("ending-dead-letters")
+            }
+            assert codes == {"SystemExit", "CancelledError"}
+            (letter,) = await b.messages("ending-stream-dead-letters")
+            assert json.loads(letter.body)["rule"] == "exits_while_planned"
+
+    run(work())
+
+
+def test_a_due_time_between_two_milliseconds_is_not_early(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with bench(tmp_path, _clinic()) as b:
+            await b.put("Appointments", PK="1", REMINDER="2030-01-01T08:01:00.0001", email="a@example.com")
+            await b.tick(minutes=1)
+            assert b.emails() == []
+            await b.tick(milliseconds=1)
+            assert len(b.emails()) == 1
 
     run(work())
