@@ -26,6 +26,7 @@ MAX_RECORDS = 1000
 MAX_ANSWER_BYTES = 1024 * 1024
 ITERATOR_LIFETIME_MS = 15 * 60 * 1000
 
+_NUMBERED = frozenset({"AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"})
 _WITH_NEW_IMAGE = frozenset({"NEW_IMAGE", "NEW_AND_OLD_IMAGES"})
 _WITH_OLD_IMAGE = frozenset({"OLD_IMAGE", "NEW_AND_OLD_IMAGES"})
 
@@ -103,8 +104,15 @@ def shard_id(stream: Stream) -> str:
 
 
 def _existing_stream(reader: apsw.Connection, arn: str) -> Stream:
-    """The stream behind an ARN. Text of the refusal: recorded from AWS by LocalStack."""
+    """The stream behind an ARN.
+
+    Raises:
+        ValidationException: it is no stream's ARN (AWS's code by Alternator's tests; the text is ours).
+        ResourceNotFoundException: there is none; text recorded from AWS by LocalStack.
+    """
     table_name, _, label = arn.partition(":table/")[2].partition("/stream/")
+    if not arn.startswith("arn:") or not label:
+        raise ValidationException(f"Invalid StreamArn: {arn}")
     stream = streams.find_stream(reader, table_name, label)
     if stream is None:
         raise ResourceNotFoundException(f"Requested resource not found: Stream: {arn} not found")
@@ -152,8 +160,17 @@ async def get_shard_iterator(context: RequestContext, parameters: Mapping[str, A
 
 
 def _sequence_before(reader: apsw.Connection, stream: Stream, parameters: Mapping[str, Any]) -> int:
-    """The position after which reading begins."""
-    match parameters["ShardIteratorType"]:
+    """The position after which reading begins.
+
+    Raises:
+        ValidationException: a sequence number or a timestamp is missing, or there is one where none belongs
+            (AWS's code by Alternator's tests; the texts are ours).
+        TrimmedDataAccessException: what it asks for is gone.
+    """
+    kind = parameters["ShardIteratorType"]
+    if kind not in _NUMBERED and parameters.get("SequenceNumber") is not None:
+        raise ValidationException(f"SequenceNumber must not be specified when ShardIteratorType is {kind}")
+    match kind:
         case "TRIM_HORIZON":
             return stream.trimmed_sequence
         case "LATEST":
@@ -163,7 +180,7 @@ def _sequence_before(reader: apsw.Connection, stream: Stream, parameters: Mappin
             if moment is None:
                 raise ValidationException("Timestamp is required when ShardIteratorType is AT_TIMESTAMP")
             return streams.sequence_before(reader, stream, to_ms(moment))
-        case kind:
+        case _:
             return _sequence_before_number(stream, kind, parameters.get("SequenceNumber"))
 
 

@@ -91,6 +91,9 @@ def key_attributes(parameters: Mapping[str, Any]) -> KeyAttributes:
             )
     definitions = parameters["AttributeDefinitions"]
     types: dict[str, str] = {definition["AttributeName"]: definition["AttributeType"] for definition in definitions}
+    for name in types:
+        if sum(definition["AttributeName"] == name for definition in definitions) > 1:
+            raise ValidationException(f"Attribute Name is duplicated: {name}")
     schema: Sequence[Mapping[str, str]] = parameters["KeySchema"]
     names = [element["AttributeName"] for element in schema]
     _check_key_schema(schema, names)

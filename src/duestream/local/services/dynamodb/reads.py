@@ -126,8 +126,9 @@ def _attributes_of(condition: Any) -> Iterator[str]:
 
 
 def _refuse_keys_in_filter(condition: Condition, table: Table) -> None:
-    for name in _attributes_of(condition):
-        if name in table.key_names:
+    asked = set(_attributes_of(condition))
+    for name in table.key_names:
+        if name in asked:
             raise ValidationException(
                 f"Filter Expression can only contain non-primary key attributes: Primary key attribute: {name}"
             )

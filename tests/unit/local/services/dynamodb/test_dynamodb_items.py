@@ -443,7 +443,7 @@ def test_a_page_is_at_most_1_mb(table: Any) -> None:
             "Filter Expression can only contain non-primary key attributes: Primary key attribute: SK",
         ),
         (
-            {"FilterExpression": "n = :pk OR (attribute_exists(PK) AND n = :pk)"},
+            {"FilterExpression": "SK = :pk OR (attribute_exists(PK) AND n = :pk)"},
             "Filter Expression can only contain non-primary key attributes: Primary key attribute: PK",
         ),
     ],

@@ -199,3 +199,24 @@ def test_what_is_not_there_is_named(table: Any) -> None:
     assert refusal.startswith(f"ResourceNotFoundException: Requested resource not found: Shard: {shard} in stream:")
     for text in ("nonsense", iterator(table)[:-1], iterator(table)[:-8] + "00000000"):
         assert table.refusal("GetRecords", ShardIterator=text) == "ValidationException: Invalid ShardIterator"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"ShardIteratorType": "AT_SEQUENCE_NUMBER"},
+        {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER"},
+        {"ShardIteratorType": "AT_TIMESTAMP"},
+        {"ShardIteratorType": "LATEST", "SequenceNumber": "100000000000000000001"},
+        {"ShardIteratorType": "TRIM_HORIZON", "SequenceNumber": "100000000000000000001"},
+        {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "SequenceNumber": "x" * 21},
+        {"ShardIteratorType": "LATEST", "StreamArn": "x" * 40},
+    ],
+    ids=lambda asked: ",".join(asked.values()),
+)
+def test_an_iterator_that_makes_no_sense_is_refused(table: Any, asked: dict[str, str]) -> None:
+    # Alternator's test_get_shard_iterator, which holds on AWS
+    arn = stream_arn(table)
+    (shard,) = table("DescribeStream", StreamArn=arn)["StreamDescription"]["Shards"]
+    refusal = table.refusal("GetShardIterator", **({"StreamArn": arn, "ShardId": shard["ShardId"]} | asked))
+    assert refusal.startswith("ValidationException: ")

@@ -82,6 +82,10 @@ def test_a_table_is_described_as_it_was_declared(dynamodb_call: Any) -> None:
             "AttributeDefinitions",
         ),
         (
+            {"AttributeDefinitions": attributes("PK", "SK", "SK")},
+            "ValidationException: Attribute Name is duplicated: SK",
+        ),
+        (
             {"KeySchema": schema(("PK", "HASH"), ("PK", "RANGE"))},
             "ValidationException: Both the Hash Key and the Range Key element in the KeySchema have the same name",
         ),
