@@ -44,15 +44,19 @@ async def batch_write_item(context: RequestContext, parameters: Mapping[str, Any
         name = table_name_of({"TableName": named})
         writes_by_table.setdefault(name, []).extend(_write_request(write) for write in writes)
 
+    counts_units = wants_capacity(parameters)
+
     def job(tx: Transaction) -> dict[str, float]:
         now_ms = context.clock.now_ms()
         tables = {name: existing_table(tx.connection, name) for name in writes_by_table}
         for name, writes in writes_by_table.items():
             _refuse_duplicates([_key_of(tables[name], write) for write in writes])
-        return {name: _write(tx, tables[name], writes, now_ms) for name, writes in writes_by_table.items()}
+        return {
+            name: _write(tx, tables[name], writes, now_ms, counts_units) for name, writes in writes_by_table.items()
+        }
 
     units = await context.store.write(job)
-    if not wants_capacity(parameters):
+    if not counts_units:
         return b'{"UnprocessedItems":{}}'
     consumed = [consumed_capacity(parameters, name, used) for name, used in units.items()]
     return answer({"UnprocessedItems": {}, "ConsumedCapacity": consumed})
@@ -85,13 +89,16 @@ def _refuse_duplicates(keys: list[Key]) -> None:
         raise ValidationException(_DUPLICATES)
 
 
-def _write(tx: Transaction, table: Table, writes: list[_Write], now_ms: int) -> float:
+def _write(tx: Transaction, table: Table, writes: list[_Write], now_ms: int, counts_units: bool) -> float:
+    """Carry out the writes on one table; answers with the write capacity they used, if that was asked for."""
     units = 0.0
     for item, key in writes:
         if item is not None:
-            units += write_units(items.put_item(tx, table, item, now_ms=now_ms), item)
-        elif key is not None:
-            units += write_units(items.delete_item(tx, table, key, now_ms=now_ms))
+            old = items.put_item(tx, table, item, now_ms=now_ms)
+        else:
+            old = items.delete_item(tx, table, key or {}, now_ms=now_ms)
+        if counts_units:
+            units += write_units(old, item)
     return units
 
 
