@@ -209,7 +209,7 @@ def check(app: AppArgument, json: Json = False) -> int:
 )
 def demo(
     appointments: Annotated[int, typer.Option(min=1, max=10_000, help="How many items to write.")] = 10,
-    seconds: Annotated[float, typer.Option(min=0.5, max=3600.0, help="How far ahead they are due.")] = 3.0,
+    seconds: Annotated[float, typer.Option(min=1.0, max=3600.0, help="How far ahead they are due.")] = 3.0,
     json: Json = False,
 ) -> int:
     from duestream.cli.demo import run_demo  # noqa: PLC0415 - lazy: see above
