@@ -45,7 +45,8 @@ class Client:
 @asynccontextmanager
 async def listening(answer: Answer) -> AsyncIterator[tuple[Listener, Callable[[], Awaitable[Client]]]]:
     listener = Listener(answer, CLOCK)
-    port = await listener.start("127.0.0.1", 0)
+    port = await listener.bind("127.0.0.1", 0)
+    await listener.start()
     clients: list[Client] = []
 
     async def connect() -> Client:

@@ -70,16 +70,21 @@ class Listener:
         self._date_line: tuple[int, str] = (0, "")
         self._all_closed = asyncio.Event()
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; answers the port, which is a free one if 0 was asked for.
+    async def bind(self, host: str, port: int) -> int:
+        """Take the port without listening on it yet; answers which it is: a free one if 0 was asked for.
 
         Raises:
             OSError: the port is taken, or the host is not one of this machine's.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=1024)
-        self._sweep = loop.call_later(SWEEP_SECONDS, self._close_overdue)
+        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=1024, start_serving=False)
         return int(self._server.sockets[0].getsockname()[1])
+
+    async def start(self) -> None:
+        """Listen on the port that was bound."""
+        assert self._server is not None
+        await self._server.start_serving()
+        self._sweep = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._close_overdue)
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more; give the requests that are being answered so long; then close whatever is left."""

@@ -140,7 +140,7 @@ class LocalServer:
             relay = None if settings.smtp is None else SmtpRelay(settings.smtp)
             self._engine = Engine(self._store, settings.clock, _place(settings.region), app=self.app, smtp=relay)
             self.notes = await self._engine.prepare()
-            self.port = await self._listener.start(settings.host, settings.port)
+            self.port = await self._listener.bind(settings.host, settings.port)
         except Error:
             await self._close_store()
             raise
@@ -157,6 +157,7 @@ class LocalServer:
         scheduler.resume_group_deletions(self._store)
         dynamodb.resume_table_deletions(self._store)
         self._engine.start()
+        await self._listener.start()
 
     async def stop(self) -> None:
         """Answer what was asked, take no more, end the attempts under way, close the store. Safe to repeat."""
