@@ -39,7 +39,7 @@ def own(port: int, folder: str) -> None:
 
 
 def uvicorn(port: int, folder: str) -> None:
-    import uvicorn as listener
+    import uvicorn as listener  # noqa: PLC0415 - each contender loads only its own
 
     servers: list[LocalServer] = []
 
@@ -73,7 +73,7 @@ def uvicorn(port: int, folder: str) -> None:
 
 
 def aiohttp(port: int, folder: str) -> None:
-    from aiohttp import web
+    from aiohttp import web  # noqa: PLC0415 - as above
 
     async def serve() -> None:
         server = opened(port, folder)
@@ -118,8 +118,8 @@ app = RsgiApp()
 
 
 def granian(port: int, folder: str) -> None:
-    from granian import Granian
-    from granian.constants import Interfaces, Loops
+    from granian import Granian  # noqa: PLC0415 - as above
+    from granian.constants import Interfaces, Loops  # noqa: PLC0415 - as above
 
     os.environ.update(BENCH_PORT=str(port), BENCH_FOLDER=folder)
     sys.path.insert(0, str(Path(__file__).parent))

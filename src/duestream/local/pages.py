@@ -72,7 +72,7 @@ async def move_clock(context: RequestContext, request: HttpRequest) -> HttpRespo
         )
     try:
         asked = msgspec.json.decode(request.body, type=_ClockRequest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SerializationException(f"Send {{'advance_seconds': 60}} or {{'now': '...'}}: {error}") from None
     if (asked.advance_seconds is None) == (asked.now is None):
         raise SerializationException("Send either 'advance_seconds' or 'now'.")

@@ -55,7 +55,7 @@ class AwsJson:
     def parameters(self, operation: str, request: HttpRequest) -> dict[str, Any]:
         try:
             body = _decode(request.body)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise SerializationException from None  # AWS says no more than the name
         try:
             read, check = self._readers[operation], self._checkers[operation]

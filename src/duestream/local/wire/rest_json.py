@@ -76,7 +76,7 @@ class RestJson:
             return {}
         try:
             document = msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise SerializationException from None
         if payload is not None:
             return {payload: self._shapes.reader(shape.members[payload])(document)}
