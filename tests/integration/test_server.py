@@ -4,12 +4,15 @@ import http.client
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from tests.integration.conftest import REGION, START, RunningServer
 
@@ -176,3 +179,56 @@ def test_a_fault_of_ours_tells_nothing_but_the_request_id(
     assert "inner secret" not in str(response)
     assert response["ResponseMetadata"]["RequestId"] in response["Error"]["Message"]
     assert "inner secret" in caplog.text
+
+
+def test_a_presigned_request_is_let_in(start_server: Callable[..., RunningServer]) -> None:
+    server = start_server(credentials={"AKIDEXAMPLE": "a secret"})
+    client = server.client("sts", aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="a secret")
+    url = client.generate_presigned_url("get_caller_identity", ExpiresIn=60, HttpMethod="GET")
+    path = url.removeprefix(server.endpoint_url)
+    status, _, body = ask(server, "GET", path)
+    assert (status, b"<Account>000000000000</Account>" in body) == (200, True), body
+    assert ask(server, "GET", path.replace("Action=GetCallerIdentity", "Action=GetSessionToken"))[0] == 403
+
+
+def test_older_clients_reach_queues_by_forms(server: RunningServer) -> None:
+    url = server.client("sqs").create_queue(QueueName="reminders")["QueueUrl"]
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    path = urlsplit(url).path
+    version = b"&Version=2012-11-05"
+    status, _, body = ask(server, "POST", path, b"Action=SendMessage&MessageBody=a%26b%3C" + version, form)
+    assert (status, b"<SendMessageResult>" in body) == (200, True), body
+    status, _, body = ask(server, "POST", path, b"Action=ReceiveMessage&AttributeName.1=All" + version, form)
+    assert (status, b"<Body>a&amp;b&lt;</Body>" in body) == (200, True), body
+    assert b"<Attribute><Name>ApproximateReceiveCount</Name><Value>1</Value></Attribute>" in body
+    status, _, body = ask(server, "POST", "/", b"Action=GetQueueUrl&QueueName=none" + version, form)
+    assert (status, b"<Code>AWS.SimpleQueueService.NonExistentQueue</Code>" in body) == (400, True)
+
+
+def test_a_long_poll_ends_with_the_server(start_server: Callable[..., RunningServer]) -> None:
+    server = start_server()
+    client = server.client("sqs")
+    url = client.create_queue(QueueName="reminders")["QueueUrl"]
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append(client.receive_message(QueueUrl=url, WaitTimeSeconds=20)))
+    thread.start()
+    while not server.call(lambda: bool(server.local._listener.interruptible)):
+        pass
+    server.run(server.local.stop())
+    thread.join(10)
+    assert "Messages" not in answers[0]
+
+
+def test_many_clients_at_once_write_what_they_are_told_they_wrote(server: RunningServer) -> None:
+    client = server.client("dynamodb", config=Config(max_pool_connections=16))
+    client.create_table(
+        TableName="Appointments",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "N"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    with ThreadPoolExecutor(16) as threads:
+        items = [{"id": {"N": str(number)}, "text": {"S": "x" * number}} for number in range(200)]
+        list(threads.map(lambda item: client.put_item(TableName="Appointments", Item=item), items))
+    found = client.scan(TableName="Appointments", ConsistentRead=True)["Items"]
+    assert sorted(found, key=lambda item: int(item["id"]["N"])) == items

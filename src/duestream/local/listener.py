@@ -62,7 +62,7 @@ class Listener:
         self.answer = answer
         self.connections: set[Connection] = set()
         self.stopping = False
-        #: Tasks that only wait (long polls): these are cancelled when their client goes away or the server stops.
+        #: Tasks that only wait (long polls): cancelled when their client goes away. A stop has to end them first.
         self.interruptible: set[asyncio.Task[Any]] = set()
         self._clock = clock
         self._server: asyncio.Server | None = None
@@ -93,8 +93,6 @@ class Listener:
             self._sweep.cancel()
         if self._server is not None:
             self._server.close()
-        for task in tuple(self.interruptible):
-            task.cancel()
         for connection in tuple(self.connections):
             connection.close_when_idle()
         with suppress(TimeoutError):
