@@ -83,7 +83,7 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
         environment = {**os.environ, **environ}
         command = [str(BIN / "duestream"), "up", *([str(app)] if app else []), "--port", "0"]
         command += ["--data", str(data or tmp_path / "data"), *options]
-        with log.open("w") as errors:
+        with log.open("a") as errors:
             process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment, cwd=tmp_path
             )
@@ -110,7 +110,7 @@ def drain(process: subprocess.Popen[str], log: Path) -> None:
     def read() -> None:
         assert process.stdout is not None
         try:
-            with log.open("a") as out:
+            with log.open("a", buffering=1) as out:
                 for line in process.stdout:
                     out.write(line)
         except ValueError:

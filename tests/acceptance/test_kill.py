@@ -84,7 +84,7 @@ def test_a_killed_server_delivers_every_acknowledged_item_once(
     # What was written and not acknowledged may be there or not; never anything else.
     assert set(counts) <= {f"{number}" for number in range(ITEMS)}
     for email in again.emails():
-        assert datetime.fromisoformat(email["Timestamp"]) >= due_at, f"early with seed {seed}"
+        assert datetime.fromisoformat(email["Timestamp"]).replace(tzinfo=UTC) >= due_at, f"early with seed {seed}"
 
 
 def _nothing_pending(running: Up) -> bool:

@@ -62,7 +62,7 @@ def send(ses: Any, source: str = "clinic@example.com", to: str = "ann@example.co
 def test_an_email_sent_through_v1_is_in_the_mailbox(server: RunningServer, ses: Any) -> None:
     message_id = send(ses, "Clinic <clinic@example.com>", ReplyToAddresses=["desk@example.com"])
     (message,) = mailbox(server)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", message.pop("Timestamp"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}", message.pop("Timestamp"))
     assert message == {
         "Id": message_id,
         "Region": "eu-central-1",

@@ -5,11 +5,17 @@ once, whatever happens to the process.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from duestream.core.attributes import normalize_item
-from duestream.core.email import OutgoingEmail, from_send_email, from_send_email_v2
+from duestream.core.email import (
+    MAX_SIZE_BYTES,
+    MAX_SIZE_BYTES_V2,
+    OutgoingEmail,
+    check_size,
+    from_send_email,
+    from_send_email_v2,
+)
 from duestream.core.expression import Condition, Placeholders, parse_condition, parse_update
 from duestream.errors import ResourceNotFoundException
 from duestream.local.engine.call import Attempt
@@ -57,13 +63,14 @@ def outgoing_email(service: str, parameters: Mapping[str, Any]) -> OutgoingEmail
     Raises:
         ServiceError: SES would not take it.
     """
-    return from_send_email(parameters) if service == "ses" else from_send_email_v2(parameters)
+    email = from_send_email(parameters) if service == "ses" else from_send_email_v2(parameters)
+    check_size(email, MAX_SIZE_BYTES if service == "ses" else MAX_SIZE_BYTES_V2)
+    return email
 
 
 def stored_email(email: OutgoingEmail, attempt: Attempt) -> emails.StoredEmail:
     """The mailbox's copy of what a schedule sent."""
-    stored = emails.stored_email(email, region=attempt.region, sent_at_ms=attempt.now_ms)
-    return replace(stored, delivery_id=attempt.delivery_id)
+    return emails.stored_email(email, region=attempt.region, sent_at_ms=attempt.now_ms, delivery_id=attempt.delivery_id)
 
 
 def put_item(tx: Transaction, parameters: Mapping[str, Any], attempt: Attempt) -> None:

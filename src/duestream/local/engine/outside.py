@@ -1,6 +1,7 @@
 """Targets outside the engine: HTTP requests, and emails that a mail server takes on."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from duestream.clock import Clock
 from duestream.core.email import OutgoingEmail, to_bytes
@@ -11,6 +12,7 @@ from duestream.local.engine.inside import outgoing_email, stored_email
 from duestream.local.engine.smtp import MAX_CONNECTIONS as MAX_SMTP_CONNECTIONS
 from duestream.local.engine.smtp import SmtpRelay
 from duestream.local.store import emails
+from duestream.local.store.schedule_groups import EMAIL_GROUP
 from duestream.local.store.writer import Transaction
 
 
@@ -67,6 +69,12 @@ class RelayedEmails:
         await self._relay.send(message, prepared.sender, prepared.recipients, attempt.delivery_id)
 
         def keep(tx: Transaction) -> None:
-            emails.add_email(tx, stored_email(prepared, attempt))
+            emails.add_email(tx, _with_api_id(stored_email(prepared, attempt), attempt))
 
         return keep
+
+
+def _with_api_id(email: emails.StoredEmail, attempt: Attempt) -> emails.StoredEmail:
+    """An email that SES's API took in keeps the message id that the API answered."""
+    group_name, _, name = attempt.schedule_arn.rpartition(":schedule/")[2].partition("/")
+    return replace(email, message_id=name) if group_name == EMAIL_GROUP else email

@@ -19,6 +19,8 @@ class RequestContext:
     place: Place
     endpoint_url: str
     request_id: str
+    #: Emails go out through a mail server: what SES's API takes in is scheduled for now, and so retried.
+    relays_emails: bool = False
 
 
 #: Takes the parsed and checked parameters under AWS's names; answers with AWS's names, or with the finished

@@ -9,11 +9,19 @@ import binascii
 import hashlib
 from functools import partial
 
+from duestream.clock import from_ms
 from duestream.core.address import InvalidParameterValue, parse_address
-from duestream.core.email import OutgoingEmail
+from duestream.core.email import OutgoingEmail, as_parameters
+from duestream.core.json_text import json_text
+from duestream.core.schedule import Place, at_expression
+from duestream.core.target import universal_arn
 from duestream.local.services.context import RequestContext
-from duestream.local.store import emails
+from duestream.local.store import emails, queues, schedule_groups, schedules
 from duestream.local.store.emails import Identity
+from duestream.local.store.writer import Transaction
+
+#: Emails taken in by the API that the mail server does not take.
+EMAIL_DEAD_LETTER_QUEUE = "duestream-email-dead-letters"
 
 #: What the account may send, as a usual one out of SES's sandbox; nothing here holds anybody to it.
 MAX_24_HOUR_SEND = 50_000.0
@@ -24,11 +32,46 @@ DAY_MS = 24 * 60 * 60 * 1000
 async def accept_email(context: RequestContext, email: OutgoingEmail) -> str:
     """The last step of every sending operation: the email is in the mailbox when this returns.
 
+    Where emails go out through a mail server it is scheduled for now instead, durably, so that it is tried like
+    every other delivery, and ends in the queue `EMAIL_DEAD_LETTER_QUEUE` if the server does not take it.
+
     Returns:
         SES's MessageId.
     """
-    stored = emails.stored_email(email, region=context.place.region, sent_at_ms=context.clock.now_ms())
+    now_ms = context.clock.now_ms()
+    if context.relays_emails:
+        return await context.store.write(partial(_schedule_email, email=email, place=context.place, now_ms=now_ms))
+    stored = emails.stored_email(email, region=context.place.region, sent_at_ms=now_ms)
     return await context.store.write(partial(emails.add_email, email=stored))
+
+
+def _schedule_email(tx: Transaction, email: OutgoingEmail, place: Place, now_ms: int) -> str:
+    message_id = emails.new_message_id(place.region, now_ms)
+    group = schedule_groups.put_group(tx, schedule_groups.EMAIL_GROUP, region=place.region, now_ms=now_ms)
+    if queues.get_queue(tx.connection, EMAIL_DEAD_LETTER_QUEUE) is None:
+        queues.create_queue(tx, EMAIL_DEAD_LETTER_QUEUE, region=place.region, now_ms=now_ms)
+    target = {
+        "Arn": universal_arn("sesv2", "sendEmail"),
+        "RoleArn": "arn:aws:iam::000000000000:role/duestream-email",
+        "Input": json_text(as_parameters(email)),
+        "DeadLetterConfig": {"Arn": place.arn("sqs", EMAIL_DEAD_LETTER_QUEUE)},
+    }
+    schedules.put_schedule(
+        tx,
+        group_id=group.id,
+        group_name=group.name,
+        name=message_id,
+        state="ENABLED",
+        due_at_ms=now_ms,
+        body={
+            "ScheduleExpression": at_expression(from_ms(now_ms)),
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "ActionAfterCompletion": "DELETE",
+            "Target": target,
+        },
+        now_ms=now_ms,
+    )
+    return message_id
 
 
 def sent_last_24_hours(context: RequestContext) -> float:

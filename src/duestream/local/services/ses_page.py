@@ -62,7 +62,8 @@ def _shown(email: StoredEmail) -> Mapping[str, Any]:
         },
         "Subject": email.subject,
         "Body": {"text_part": email.text_part, "html_part": email.html_part},
-        "Timestamp": f"{from_ms(email.sent_at_ms):%Y-%m-%dT%H:%M:%S}",
+        # UTC without a zone, as is customary; the milliseconds are ours, so that lateness can be told.
+        "Timestamp": from_ms(email.sent_at_ms).replace(tzinfo=None).isoformat(timespec="milliseconds"),
     }
     if email.raw is not None:
         shown["RawData"] = email.raw.decode("utf-8", "replace")

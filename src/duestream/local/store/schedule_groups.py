@@ -9,6 +9,8 @@ from duestream.local.store.schedules import Executes, delete_of_group
 from duestream.local.store.writer import Transaction
 
 DEFAULT_GROUP = "default"
+#: Emails taken in by SES's API that wait for the mail server; their schedules are named by their message ids.
+EMAIL_GROUP = "duestream-email"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ All streams share one order (`sequence`), so that an app's checkpoint is one num
 always kept; a stream's view type is applied when its records are read through the Streams API.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from duestream.local.store.writer import RecordsWritten, Transaction
 _SEQUENCE_NUMBER_BASE = 10**20
 #: How many records one call of `trim` looks at, so that the loop is never held up for long.
 TRIM_CHUNK = 1000
+#: How many bytes of images one call of `records_after` brings, unless a single record has more.
+MAX_BATCH_BYTES = 4 * 1024 * 1024
 _WRITTEN = RecordsWritten()
 
 _decode_item = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
@@ -243,10 +245,22 @@ def append_record(
     tx.announce(_WRITTEN)
 
 
-def records_after(connection: apsw.Connection, sequence: int, limit: int) -> list[RecordRow]:
-    """The records of all streams that follow a position, in their one order."""
-    streams: dict[int, Stream] = {}
-    return list(_record_rows(connection, connection.execute(_RECORDS_AFTER, (sequence, limit)).fetchall(), streams))
+def records_after(
+    connection: apsw.Connection, sequence: int, limit: int, max_bytes: int = MAX_BATCH_BYTES
+) -> list[RecordRow]:
+    """The records of all streams that follow a position, in their one order; as many as `max_bytes` of images hold."""
+    cursor = connection.execute(_RECORDS_AFTER, (sequence, limit))
+    found: list[RecordRow] = []
+    size_bytes = 0
+    try:
+        for record in _record_rows(connection, cursor, {}):
+            found.append(record)
+            size_bytes += len(record.old_image or b"") + len(record.new_image or b"")
+            if size_bytes >= max_bytes:
+                break
+    finally:
+        cursor.close()
+    return found
 
 
 def records_of(
@@ -275,7 +289,7 @@ def records_of(
 
 
 def _record_rows(
-    connection: apsw.Connection, rows: list[tuple[Any, ...]], streams: dict[int, Stream]
+    connection: apsw.Connection, rows: Iterable[tuple[Any, ...]], streams: dict[int, Stream]
 ) -> Iterator[RecordRow]:
     for sequence, stream_id, table_id, event_name, *rest in rows:
         stream = streams.get(stream_id)
