@@ -261,6 +261,7 @@ class LocalServer:
             place=_place(region),
             endpoint_url=f"http://{request.headers['host']}",
             request_id=request_id,
+            relays_emails=self.settings.smtp is not None,
         )
 
     def _service_error(self, error: Exception, service: str | None, request_id: str) -> ServiceError:
