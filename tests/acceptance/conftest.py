@@ -134,7 +134,9 @@ def aws(tmp_path: Path) -> Callable[..., Any]:
             "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
             "AWS_PAGER": "",
         }
-        done = subprocess.run([str(BIN / "aws"), *arguments], env=environ, capture_output=True, text=True)
+        # Said on the command line too: the AWS CLI 1 overrules the variable for SQS with an old host of AWS's.
+        command = [str(BIN / "aws"), "--endpoint-url", running.endpoint_url, *arguments]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True)
         assert done.returncode == 0, f"aws {' '.join(arguments)}: {done.stderr}"
         return json.loads(done.stdout) if done.stdout.strip() else None
 
