@@ -1,0 +1,1 @@
+"""What is measured, one room per question. Each has `measure(plan) -> list[Table]`."""
