@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from time import monotonic_ns, process_time
 from typing import Any
@@ -276,6 +277,26 @@ class Client:
             self._problem = "a connection ended in the middle of the load"
         if self._open == 0:
             self._over.set()
+
+
+def ask(port: int, target: str, body: str) -> bytes:
+    """One request of AWS's JSON protocols, answered.
+
+    Raises:
+        RuntimeError: not with 200.
+    """
+    lines = request_head(port, target, len(body)).split("\r\n")[1:]
+    headers = dict(line.split(": ", 1) for line in lines if line)
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("POST", "/", body, headers)
+        response = connection.getresponse()
+        said = response.read()
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise RuntimeError(f"{target} was answered with {response.status} {said[:200]!r}")
+    return said
 
 
 def begin(load: Load) -> "subprocess.Popen[str]":

@@ -17,7 +17,7 @@ from typing import Any
 
 import httptools
 import uvloop
-from load import request_head
+from load import ask, request_head
 
 from duestream.clock import to_ms
 
@@ -48,9 +48,10 @@ class Consumer(asyncio.Protocol):
         now_ms = time.time_ns() / 1e6  # noqa: TID251 - held against due times, which are on the same clock
         body, self._body = self._body, b""
         if self._parser.get_status_code() != 200:
-            raise RuntimeError(f"ReceiveMessage was refused: {body!r}")
-        self._transport.write(self._request)
-        self._received.add(json.loads(body).get("Messages", ()), now_ms)
+            self._received.give_up(f"ReceiveMessage was refused: {body!r}")
+        else:
+            self._transport.write(self._request)
+            self._received.add(json.loads(body).get("Messages", ()), now_ms)
 
 
 class Received:
@@ -60,6 +61,12 @@ class Received:
         self.messages: list[tuple[str, float]] = []
         self.is_whole = asyncio.Event()
         self._count = count
+        self._problem: str | None = None
+
+    def give_up(self, problem: str) -> None:
+        """There will be no more."""
+        self._problem = problem
+        self.is_whole.set()
 
     def add(self, messages: list[dict[str, str]], now_ms: float) -> None:
         """Messages that came at this moment."""
@@ -68,7 +75,13 @@ class Received:
             self.is_whole.set()
 
     def facts(self) -> dict[str, Any]:
-        """How late each was, and how many came more than once."""
+        """How late each was, and how many came more than once.
+
+        Raises:
+            RuntimeError: receiving was refused.
+        """
+        if self._problem is not None:
+            raise RuntimeError(self._problem)
         lateness_ms, seen = [], set()
         for text, now_ms in self.messages:
             body = json.loads(text)
@@ -99,7 +112,8 @@ async def receive(port: int, queue: str, count: int, connections: int, timeout_s
 
 
 def begin(port: int, queue: str, count: int, *, connections: int, timeout_seconds: float) -> "subprocess.Popen[str]":
-    """Start the consumer's process; returns when it waits for messages."""
+    """Make the queue and start the consumer's process; returns when it waits for messages."""
+    ask(port, "AmazonSQS.CreateQueue", json.dumps({"QueueName": queue}))
     arguments = [str(port), queue, str(count), str(connections), str(timeout_seconds)]
     process = subprocess.Popen([sys.executable, str(Path(__file__)), *arguments], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -4,16 +4,14 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
 
-from load import TABLE, Load, request_head, write
+from load import TABLE, Load, ask, write
 from report import Cell, Table
 from server import HOST, wait_for
 
@@ -139,16 +137,5 @@ def _listens(port: int) -> bool:
 
 def _create_table(port: int, peer: Peer) -> None:
     body = f"{CREATE_TABLE}{STREAM if peer.has_streams else ''}}}"
-    lines = request_head(port, "DynamoDB_20120810.CreateTable", len(body)).split("\r\n")[1:]
-    headers = dict(line.split(": ", 1) for line in lines if line)
-    connection = HTTPConnection(HOST, port, timeout=20)
-    connection.request("POST", "/", body, headers)
-    response = connection.getresponse()
-    said = response.read()
-    connection.close()
-    if response.status != 200 or TABLE.encode() not in said:
-        raise RuntimeError(f"CreateTable was answered with {response.status} {said[:100]!r}")
-
-
-if __name__ == "__main__":
-    sys.exit("python benchmarks/run.py --only peers --peers")
+    if TABLE.encode() not in ask(port, "DynamoDB_20120810.CreateTable", body):
+        raise RuntimeError("CreateTable did not answer with the table")
