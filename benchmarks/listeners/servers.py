@@ -14,6 +14,7 @@ from typing import Any
 import uvloop
 
 from duestream.local.guard import Guard
+from duestream.local.listener import Listener
 from duestream.local.server import LocalServer, Settings
 from duestream.local.store.store import Store
 from duestream.local.wire.http import HttpRequest, HttpResponse
@@ -30,8 +31,10 @@ def opened(port: int, folder: str) -> LocalServer:
 
 def own(port: int, folder: str) -> None:
     async def serve() -> None:
-        server = LocalServer(Settings(data=Path(folder), port=port))
-        await server.start()
+        server = opened(port, folder)
+        listener = Listener(server.answer, server.settings.clock)
+        await listener.bind("127.0.0.1", port)
+        await listener.start()
         print("READY", flush=True)
         await asyncio.Event().wait()
 

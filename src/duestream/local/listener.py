@@ -45,6 +45,15 @@ _BODY_TOO_LARGE = f"The body is larger than {MAX_BODY_BYTES} bytes."
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Lower-case names to values; those of a repeated header are joined with a comma."""
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.lower().decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]},{text}" if key in headers else text
+    return headers
+
+
 class _Waiting:
     """A request that is whole (or the refusal of one that never will be) and waits for its turn."""
 
@@ -153,6 +162,7 @@ class Connection(asyncio.Protocol):
         #: Of what is parsed, and of what came in while the head was not whole.
         self._head_bytes = self._raw_head_bytes = 0
         self._url = b""
+        self._raw_headers: list[tuple[bytes, bytes]] = []
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
         self._body_bytes = 0
@@ -220,7 +230,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._in_head = self._in_request = True
         self._head_bytes = self._raw_head_bytes = 0
-        self._url, self._headers = b"", {}
+        self._url, self._raw_headers = b"", []
         self._body, self._body_bytes, self._continue_due = [], 0, False
         self.deadline = self._loop.time() + HEAD_SECONDS
 
@@ -230,12 +240,8 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count_head(len(name) + len(value) + 4)
-        if not self._in_head:
-            return  # trailers of a chunked body may not add headers after the fact
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        if key in self._headers:
-            text = f"{self._headers[key]},{text}"
-        self._headers[key] = text
+        if self._in_head:  # trailers of a chunked body may not add headers after the fact
+            self._raw_headers.append((name, value))
 
     def _count_head(self, length: int) -> None:
         self._head_bytes += length
@@ -246,6 +252,7 @@ class Connection(asyncio.Protocol):
         self._in_head = False
         if self._ending:
             return
+        self._headers = _headers(self._raw_headers)
         self.deadline = self._loop.time() + BODY_SECONDS
         length = self._headers.get("content-length")
         if length is not None and length.isdecimal() and int(length) > MAX_BODY_BYTES:
