@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
+import apsw
+
 from duestream.core.app import App
 from duestream.core.planner import schedule_dead_letter_queue, stream_dead_letter_queue
 from duestream.core.rule import TableDeclaration
 from duestream.core.schedule import Place
 from duestream.errors import RuleError
-from duestream.local.store import queues, schedule_groups, tables
+from duestream.local.store import queues, schedule_groups, streams, tables
 from duestream.local.store.writer import Transaction
 
 VIEW_TYPE = "NEW_AND_OLD_IMAGES"
@@ -76,3 +78,17 @@ def _make_queues(tx: Transaction, app: App, place: Place, now_ms: int) -> Iterat
             attributes = {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_SECONDS)}
             queues.create_queue(tx, name, region=place.region, attributes=attributes, now_ms=now_ms)
             yield f"created queue {name}"
+
+
+def missed_records(connection: apsw.Connection, app: App) -> Iterator[str]:
+    """A sentence for each table whose records were trimmed, after their 24 hours, before this app planned them."""
+    checkpoint = streams.checkpoint(connection, app.name)
+    for watched in app.tables:
+        table = tables.get_table(connection, watched.name)
+        if not checkpoint or table is None or table.stream is None:
+            continue
+        if streams.get_stream(connection, table.stream.id).trimmed_sequence > checkpoint:
+            yield (
+                f"changes of table {watched.name} are missing: they were older than 24 hours when this app was "
+                "started again. Write the items that matter once more"
+            )

@@ -9,7 +9,7 @@ from duestream.clock import Clock
 from duestream.core.app import App
 from duestream.core.schedule import Place
 from duestream.local.engine.call import HTTP_REQUEST, WHEN_DUE
-from duestream.local.engine.declared import make_declared, make_default_group
+from duestream.local.engine.declared import make_declared, make_default_group, missed_records
 from duestream.local.engine.delivery import Deliveries, OutsideTarget
 from duestream.local.engine.functions import Functions
 from duestream.local.engine.housekeeping import Housekeeper
@@ -80,7 +80,8 @@ class Engine:
         app = self._app
         if app is None:
             return []
-        return await self._store.write(lambda tx: make_declared(tx, app, self._place, now_ms))
+        made = await self._store.write(lambda tx: make_declared(tx, app, self._place, now_ms))
+        return [*made, *missed_records(self._store.reader, app)]
 
     def start(self) -> None:
         """Begin to plan and to deliver."""

@@ -37,7 +37,7 @@ from duestream.local.store.writer import RecordsWritten, Transaction
 
 logger = logging.getLogger("duestream.flow")
 
-BATCH_SIZE = 1_000
+BATCH_SIZE = 256
 #: Records of tables without rules move the checkpoint in memory only; it is written down this often.
 CHECKPOINT_EVERY = 5_000
 FAULT_PAUSE_MS = 1_000

@@ -6,6 +6,7 @@ it lies within what was loaded; otherwise its page will bring it.
 """
 
 import heapq
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -14,9 +15,12 @@ from duestream.local.store import schedules
 from duestream.local.store.store import Store
 from duestream.local.store.writer import Announcement, ScheduleChanged
 
+logger = logging.getLogger(__name__)
+
 #: How far ahead schedules are loaded, and when to look for more.
 HORIZON_MS = 60_000
 PAGE = 2_000
+FAULT_PAUSE_MS = 1_000
 #: Later than any row's id: the whole of a moment has been seen.
 EVERY_ROW = 2**63 - 1
 
@@ -54,7 +58,12 @@ class Timer:
     async def run(self) -> None:
         """Until stopped: one pass, then sleep to the next moment at which there is something to do."""
         while not self.stopping:
-            await self.alarm.sleep_until(self.run_due())
+            try:
+                look_again_ms = self.run_due()
+            except Exception:
+                logger.exception("the timer met a fault of ours, and goes on", extra={"action": "run_due"})
+                look_again_ms = self._clock.now_ms() + FAULT_PAUSE_MS
+            await self.alarm.sleep_until(look_again_ms)
 
     def stop(self) -> None:
         """End `run` after its present pass."""

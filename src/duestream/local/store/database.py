@@ -16,21 +16,21 @@ LOCK_NAME = "duestream.lock"
 #: Tells our file from any other SQLite file: the bytes "due1".
 APPLICATION_ID = 0x64756531
 CACHE_KIB = 128 * 1024
-#: The write-ahead log is folded back into the file once it is this long.
-CHECKPOINT_PAGES = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The open file: one connection that writes, one that only reads what is committed."""
+    """The open file: one connection that writes, one that only reads what is committed, one that folds the log."""
 
     folder: Path
     write_connection: apsw.Connection
     read_connection: apsw.Connection
+    fold_connection: apsw.Connection
     _lock: BinaryIO
 
     def close(self) -> None:
-        """Close both connections and let go of the folder. Safe to repeat."""
+        """Close the connections and let go of the folder. Safe to repeat."""
+        self.fold_connection.close()
         self.read_connection.close()
         self.write_connection.close()
         self._lock.close()
@@ -54,7 +54,8 @@ def open_database(folder: Path) -> Database:
         writer = apsw.Connection(path)
         _migrate(writer, folder)
         reader = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
-        for connection in (writer, reader):
+        fold_connection = apsw.Connection(path)
+        for connection in (writer, reader, fold_connection):
             connection.set_busy_timeout(5000)
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     except apsw.Error as error:
@@ -63,7 +64,7 @@ def open_database(folder: Path) -> Database:
     except BaseException:
         lock.close()
         raise
-    return Database(folder, writer, reader, lock)
+    return Database(folder, writer, reader, fold_connection, lock)
 
 
 def _lock(folder: Path) -> BinaryIO:
@@ -101,7 +102,6 @@ def _migrate(connection: apsw.Connection, folder: Path) -> None:
     connection.pragma("journal_mode", "wal")
     connection.pragma("synchronous", "full")
     connection.pragma("foreign_keys", False)
-    connection.wal_autocheckpoint(CHECKPOINT_PAGES)
     for number, script in enumerate(migrations[version:], start=version + 1):
         with connection:
             connection.execute(script)

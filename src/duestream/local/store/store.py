@@ -18,7 +18,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._writer = Writer(database.write_connection)
+        self._writer = Writer(database.write_connection, database.fold_connection)
 
     @classmethod
     def open(cls, folder: Path) -> "Store":

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import apsw
 
 from duestream.errors import Error
+from duestream.local.store.log_folding import LogFolding
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +82,9 @@ Job = Callable[[Transaction], T]
 class Writer:
     """Carries out jobs in groups; each job is all or nothing, each group one transaction."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, fold_connection: apsw.Connection | None = None) -> None:
         self._connection = connection
+        self._log = LogFolding(connection, fold_connection)
         self._waiting: list[tuple[Job[Any], asyncio.Future[Any]]] = []
         self._busy = False
         self._stopped = False
@@ -118,6 +120,7 @@ class Writer:
         self._stopped = True
         await self._idle.wait()
         self._disk.shutdown()
+        self._log.close()
 
     def _run_group(self) -> None:
         group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
@@ -131,7 +134,7 @@ class Writer:
         except (apsw.Error, OSError) as error:
             self._end_group([(future, None) for _, future in group], [], error)
             return
-        committing = asyncio.get_running_loop().run_in_executor(self._disk, self._connection.execute, "COMMIT")
+        committing = asyncio.get_running_loop().run_in_executor(self._disk, self._log.commit)
         committing.add_done_callback(lambda commit: self._end_group(done, announcements, commit.exception()))
 
     def _run_job(
@@ -179,6 +182,7 @@ class Writer:
         if error is None and announcements:
             for listener in self._listeners:
                 listener(announcements)
+        self._log.begin_if_long()
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._run_group)
         else:

@@ -474,3 +474,27 @@ def test_a_due_time_between_two_milliseconds_is_not_early(tmp_path: Path) -> Non
             assert len(b.emails()) == 1
 
     run(work())
+
+
+def test_records_that_were_trimmed_before_they_were_planned_are_said_at_the_start(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+
+    async def work(app: App | None, *, write: bool) -> list[str]:
+        async with bench(tmp_path, app, clock) as b:
+            if write:
+                await b.put("Appointments", PK=f"{clock.now_ms()}", REMINDER=at(days=9), email="a@example.com")
+            notes = await b.engine.prepare()
+            await b.settle()
+            await b.engine._housekeeper.run_once()
+            return notes
+
+    asyncio.run(work(_clinic(), write=True))
+    clock.tick(timedelta(hours=1))
+    asyncio.run(work(None, write=True))
+    assert asyncio.run(work(_clinic(), write=False)) == []
+    clock.tick(timedelta(hours=1))
+    asyncio.run(work(None, write=True))
+    clock.tick(timedelta(hours=25))
+    asyncio.run(work(None, write=False))
+    (note,) = asyncio.run(work(_clinic(), write=False))
+    assert "changes of table Appointments are missing" in note
