@@ -3,7 +3,7 @@
     echo '{"port": 8787, "connections": 16, "seconds": 2, ...}' | python benchmarks/load.py
 
 Requests are put together from fixed bytes, answers are parsed by llhttp, and each connection is one asyncio
-protocol. Says `BEGUN` on stdout once all connections stand, and one JSON object at the end.
+protocol. Says `BEGUN` on stdout once all connections stand, `ENDED` after the last answer, and then one JSON object.
 """
 
 import asyncio
@@ -200,6 +200,7 @@ class Client:
             self._pace(begun_ns, loop)
         await self._over.wait()
         took, cpu = (monotonic_ns() - begun_ns) / 1e9, process_time() - cpu
+        print("ENDED", flush=True)
         if self._problem is not None:
             raise RuntimeError(self._problem)
         took_ms = [took_ns / 1e6 for took_ns in self._took_ns] or [0.0]
@@ -314,6 +315,12 @@ def begin(load: Load) -> "subprocess.Popen[str]":
     return process
 
 
+def await_last_answer(process: "subprocess.Popen[str]") -> None:
+    """Return at the moment at which the client has its last answer."""
+    assert process.stdout is not None
+    process.stdout.readline()
+
+
 def end(process: "subprocess.Popen[str]") -> Loaded:
     """Wait for what came of the load.
 
@@ -321,7 +328,7 @@ def end(process: "subprocess.Popen[str]") -> Loaded:
         RuntimeError: the client gave up; it has said why on stderr.
     """
     assert process.stdout is not None
-    said = process.stdout.read()
+    said = process.stdout.read().removeprefix("ENDED\n")
     process.stdout.close()
     if process.wait() != 0:
         raise RuntimeError("the client gave up; see above")

@@ -50,7 +50,7 @@ def shown(cell: Cell) -> str:
         return cell
     if isinstance(cell, int) or abs(cell) >= 100:
         return f"{cell:,.0f}"
-    return f"{cell:.1f}" if abs(cell) >= 10 else f"{cell:.2f}"
+    return f"{cell:.1f}" if abs(cell) >= 10 else f"{cell:.2f}" if abs(cell) >= 0.1 or cell == 0 else f"{cell:.4f}"
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 
 import machine
-from measures import floors, lateness, peers, pending, plan, statements, stored, writes
+from measures import floors, lateness, peers, pending, plan, ratios, statements, stored, writes
 from report import Table
 
 MEASURES: dict[str, Callable[[plan.Plan], list[Table]]] = {
@@ -57,6 +57,8 @@ def run(how: plan.Plan, only: list[str] | None) -> dict[str, object]:
         begun = perf_counter()
         measured[name] = measure(how)
         print(f"{name}: {perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
+    if "floors" in measured and len(measured) > 2:
+        measured["ratios"] = [ratios.ratios(measured)]  # type: ignore[arg-type]
     known = measured["facts"]
     known["load average at the end"] = round(os.getloadavg()[0], 2)  # type: ignore[index]
     return measured

@@ -14,6 +14,7 @@ from measures.plan import Plan
 
 GROUP = 64
 ROW_BYTES = 400
+ECHO, INSERTS = "HTTP echo through our listener", f"SQLite inserts, a synced commit for {GROUP}"
 
 
 def measure(plan: Plan) -> list[Table]:
@@ -24,8 +25,8 @@ def measure(plan: Plan) -> list[Table]:
     for connections in plan.connections:
         loaded = echo(plan, connections)
         columns = loaded.per_second, loaded.p50_ms, loaded.p99_ms, loaded.client_cores
-        table.rows.append(("HTTP echo through our listener", connections, *columns))
-    table.rows.append((f"SQLite inserts, a synced commit for {GROUP}", None, sqlite_inserts(plan), None, None, None))
+        table.rows.append((ECHO, connections, *columns))
+    table.rows.append((INSERTS, None, sqlite_inserts(plan), None, None, None))
     table.notes.append(
         f"The echo takes the same requests from the same client and answers `{{}}`. A row inserted has {ROW_BYTES} "
         "bytes and no index beside its rowid; WAL, `synchronous=FULL`, as our own file has it."

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from load import Load, begin, end, write
+from load import Load, await_last_answer, begin, end, write
 from report import Table, median
 from server import EMAILS, cpu_seconds, running, up, wait_until_planned
 
@@ -58,10 +58,11 @@ def one_round(plan: Plan, connections: int) -> tuple[float, float, float, int, f
         cpu = cpu_seconds(server.pid)
         client = begin(load)
         begun_ms = SystemClock().now_ms()
-        loaded = end(client)
+        await_last_answer(client)
         left = wait_until_planned(Path(name))
         took = (SystemClock().now_ms() - begun_ms) / 1000
         cpu = cpu_seconds(server.pid) - cpu
+        loaded = end(client)
         server.stop()
     return (
         loaded.per_second,
