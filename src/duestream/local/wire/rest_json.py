@@ -15,6 +15,8 @@ from duestream.local.wire.http import HttpRequest, HttpResponse
 from duestream.local.wire.refusals import SerializationException
 from duestream.local.wire.shapes import Shapes, Writer, write_blob
 
+#: Routes of older service models, which clients in use still take (the AWS CLI 1.46 among them).
+_OLDER_ROUTES = {"sesv2": (("GET", "/v2/email/identities", "ListEmailIdentities"),)}
 _LABEL = re.compile(r"\{([^}+]+)(\+?)\}")
 MAX_QUERY_FIELDS = 1000
 
@@ -28,7 +30,10 @@ class RestJson:
         self._shapes = Shapes()
         self._constraints = Constraints(service)
         self._checkers: dict[str, Callable[[Mapping[str, Any]], None]] = {}
-        self._routes = _routes(self._model)
+        self._routes = _routes(self._model) + [
+            (method, re.compile(re.escape(path)), operation)
+            for method, path, operation in _OLDER_ROUTES.get(service, ())
+        ]
 
     def operation_of(self, request: HttpRequest) -> str:
         found = self._match(request)
@@ -57,6 +62,8 @@ class RestJson:
             raise SerializationException("Too many fields in the query string") from None
         for name, member in shape.members.items():
             location = member.serialization.get("location")
+            if location is None and request.method == "GET":
+                location = "querystring"  # an older route: what is in the body today was in the query string
             if location is not None:
                 parameters.pop(name, None)
                 value = _located(member, location, member.serialization.get("name", name), labels, query, request)
