@@ -7,13 +7,10 @@ An item of Appointment-Table with a REMINDER_TIMESTAMP gets its email at that mo
 the email moves; delete the item and there is none.
 """
 
-import logging
 from datetime import timedelta
 from typing import Any
 
 from duestream import App, DeleteItem, Due, Email, QueueMessage, Retry
-
-logger = logging.getLogger("appointments")
 
 app = App("clinic")
 appointments = app.table("Appointment-Table", partition_key="PK", sort_key="SK")
@@ -41,7 +38,7 @@ def day_before(item: dict[str, Any]) -> QueueMessage | None:
 @appointments.when_due("ENDS_AT", retry=Retry(attempts=5, max_age=timedelta(hours=1)))
 def ask_for_review(item: dict[str, Any], due: Due) -> None:
     """Runs itself when the appointment ends, with the item as it is then. An exception means: try again."""
-    logger.info("appointment %s ended at %s", item["PK"], due.due_at)
+    print(f"appointment {item['PK']} ended at {due.due_at}; its delivery is {due.delivery_id}")
 
 
 appointments.rule("EXPIRES_AT", DeleteItem())

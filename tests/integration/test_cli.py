@@ -28,7 +28,7 @@ table = app.table("Things", partition_key="id")
 
 @table.when_due("AT")
 def never_ends(item, due):
-    print("it hangs", flush=True)
+    print("it hangs", flush=True)  # on stderr: stdout is the server's
     threading.Event().wait()
 """
 
@@ -144,7 +144,7 @@ def test_up_stops_in_order_and_what_was_written_is_there_again(
         server.line_with("scheduled ")
         assert server.end(number) == 0
     with up(str(EXAMPLES / "expiring.py")) as server:
-        assert "1 schedules" in server.line_with("pending ")
+        assert "1 schedule" in server.line_with("pending ")
         assert server.client("dynamodb").scan(TableName="Session-Table")["Items"] == [item]
 
 
@@ -156,7 +156,7 @@ def test_a_function_that_hangs_does_not_keep_the_process(up: Callable[..., Any],
         server.line_with("skipped ")  # long past: not run
         due = {"N": str(server_now(server))}
         server.client("dynamodb").put_item(TableName="Things", Item={"id": {"S": "b"}, "AT": due})
-        server.line_with("it hangs")
+        assert "it hangs" in server.process.stderr.readline()
         assert server.end() == 0
 
 
@@ -172,7 +172,7 @@ def test_a_second_signal_ends_at_once(up: Callable[..., Any], tmp_path: Path) ->
     with up(str(rules)) as server:
         due = {"N": str(server_now(server))}
         server.client("dynamodb").put_item(TableName="Things", Item={"id": {"S": "b"}, "AT": due})
-        server.line_with("it hangs")
+        assert "it hangs" in server.process.stderr.readline()
         server.process.send_signal(signal.SIGINT)
         assert "stopping" in server.process.stderr.readline()
         server.process.send_signal(signal.SIGINT)
@@ -274,3 +274,15 @@ def test_the_demo_says_why_its_server_did_not_start(run: Callable[..., Any], tmp
     assert done.returncode == 1
     assert done.stderr.startswith("error: the server did not start. It said:")
     assert "shadowed on purpose" in done.stderr
+
+
+def test_what_a_rule_file_prints_does_not_come_before_the_first_line(
+    up: Callable[..., Any], run: Callable[..., Any], tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.py"
+    rules.write_text("print('loud')\n" + (EXAMPLES / "expiring.py").read_text())
+    with up("rules.py") as server:
+        assert server.first_line.startswith(READY)
+    checked = run("check", "rules.py", "--json")
+    assert json.loads(checked.stdout)["ok"] is True
+    assert checked.stderr == "loud\n"

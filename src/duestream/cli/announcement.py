@@ -1,9 +1,8 @@
 """What `duestream up` says once it serves. The first line is for programs too: it never changes its form."""
 
 import json
-import os
-import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TextIO
 
 from duestream.cli import rule_view
@@ -13,16 +12,13 @@ from duestream.core.planner import schedule_dead_letter_queue, stream_dead_lette
 from duestream.local.server import LocalServer
 
 
-def announce(server: LocalServer, *, as_json: bool, stream: TextIO | None = None) -> None:
+def announce(server: LocalServer, *, as_json: bool, stream: TextIO) -> None:
     """Print where the server is and what it watches. A reader that is gone is no reason not to serve."""
-    out = stream if stream is not None else sys.stdout
     lines = [f"duestream is ready on {server.endpoint_url}"]
     lines += [json.dumps(_facts(server), ensure_ascii=False)] if as_json else _told(server)
-    try:
-        out.write("\n".join(lines) + "\n")
-        out.flush()
-    except OSError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the rest of the process
+    with suppress(OSError):
+        stream.write("\n".join(lines) + "\n")
+        stream.flush()
 
 
 def _facts(server: LocalServer) -> dict[str, object]:
@@ -50,7 +46,7 @@ def _told(server: LocalServer) -> Iterator[str]:
     if isinstance(settings.clock, ManualClock):
         yield f"  clock     stands at {settings.clock.now().isoformat()} until POST {url}/_duestream/clock moves it"
     if server.engine.pending:
-        yield f"  pending   {server.engine.pending} schedules"
+        yield f"  pending   {server.engine.pending} schedule{'' if server.engine.pending == 1 else 's'}"
     for note in server.notes:
         yield f"  note      {note}"
     if settings.credentials:
@@ -58,6 +54,8 @@ def _told(server: LocalServer) -> Iterator[str]:
     else:
         yield f"  clients   export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION=us-east-1"
         yield "            export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local   (any will do)"
+    # Its version 1 has endpoints of its own for SQS, and would talk to AWS.
+    yield f"            with the AWS CLI also: aws sqs --endpoint-url {url} ..."
 
 
 def _told_of_app(app: App) -> Iterator[str]:

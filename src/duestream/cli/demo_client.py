@@ -4,14 +4,13 @@ import json
 import os
 import urllib.request
 from collections.abc import MutableMapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
 from duestream.cli.demo_report import Appointment
-from duestream.clock import from_ms
 
 TABLE = "Appointment-Table"
 TIMEOUT_SECONDS = 10
@@ -70,7 +69,7 @@ class Client:
         found: dict[str, list[datetime]] = {}
         for message in messages:
             for address in message["Destination"]["ToAddresses"]:
-                found.setdefault(address, []).append(sent_at(message["Id"]))
+                found.setdefault(address, []).append(sent_at(message["Timestamp"]))
         return found
 
 
@@ -79,9 +78,9 @@ def timestamp(moment: datetime) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
-def sent_at(message_id: str) -> datetime:
-    """When an email was sent: SES's ids hold it in milliseconds; the page's Timestamp has whole seconds only."""
-    return from_ms(int(message_id[4:16], 16))
+def sent_at(text: str) -> datetime:
+    """When an email was sent: the page's Timestamp is in UTC, without saying so."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def forget_aws_settings(environ: MutableMapping[str, str]) -> None:

@@ -7,7 +7,6 @@ and nothing else. Of people's lines there are at most `MAX_LINES_PER_SECOND`; th
 
 import logging
 import queue
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -50,9 +49,9 @@ class FlowLog(logging.Handler):
         stream: where to print.
     """
 
-    def __init__(self, *, as_json: bool, words: Words, stream: TextIO | None = None) -> None:
+    def __init__(self, *, as_json: bool, words: Words, stream: TextIO) -> None:
         super().__init__(logging.INFO)
-        self._stream = stream if stream is not None else sys.stdout
+        self._stream = stream
         self._words = words
         self._as_json = as_json
         self._write: Callable[[logging.LogRecord], str] = json_line if as_json else words.line

@@ -115,9 +115,13 @@ def _lateness(lateness_ms: int | None) -> str:
 
 
 def _call(target_arn: str) -> str:
-    """``ses:sendEmail`` of a universal target, the last part of any other."""
-    service, _, resource = target_arn.partition(":aws-sdk:")
-    return resource or ":".join(part for part in service.split(":")[2:] if part and not part.isdigit())
+    """What was called: ``ses:sendEmail``, ``queue reminders``, ``HTTP request`` or ``function``."""
+    _, _, call = target_arn.partition(":aws-sdk:")
+    if call:
+        return call
+    parts = target_arn.split(":", 5)
+    kinds = {"sqs": f"queue {parts[-1]}", "events": "HTTP request", "lambda": "function"}
+    return kinds.get(parts[2] if len(parts) == 6 else "", target_arn)
 
 
 def _value(value: Mapping[str, Any]) -> str:

@@ -7,8 +7,10 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from duestream.cli.announcement import announce
 from duestream.cli.app_file import load_app
@@ -108,8 +110,10 @@ def serve(settings: Settings, named: str | None, *, as_json: bool) -> int:
     """
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     app = load_app(named) if named else None
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(LocalServer(settings, app), as_json=as_json))
+    stdout = sys.stdout
+    # stdout is for our own lines, which programs read; what the user's functions print goes to stderr.
+    with redirect_stdout(sys.stderr), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(LocalServer(settings, app), stdout, as_json=as_json))
         _leave_if_threads_hang()
     return 0
 
@@ -122,14 +126,14 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
     return uvloop.Loop
 
 
-async def _serve(server: LocalServer, *, as_json: bool) -> None:
+async def _serve(server: LocalServer, stdout: TextIO, *, as_json: bool) -> None:
     told_to_stop = asyncio.Event()
     _on_signals(told_to_stop)
     await server.start()
-    log = FlowLog(as_json=as_json, words=Words(coloured=_is_coloured()))
+    log = FlowLog(as_json=as_json, words=Words(coloured=_is_coloured(stdout)), stream=stdout)
     try:
         # Before the loops have had their first turn, so that the first line is the first.
-        announce(server, as_json=as_json)
+        announce(server, as_json=as_json, stream=stdout)
         log.start()
         await told_to_stop.wait()
     finally:
@@ -151,9 +155,9 @@ def _on_signals(told_to_stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, tell)
 
 
-def _is_coloured() -> bool:
+def _is_coloured(stdout: TextIO) -> bool:
     """On a terminal, unless asked not to be (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _leave_if_threads_hang() -> None:
@@ -162,6 +166,5 @@ def _leave_if_threads_hang() -> None:
     for thread in hanging:
         thread.join(0.2)  # idle ones end by themselves
     if any(thread.is_alive() for thread in hanging):
-        sys.stdout.flush()
-        sys.stderr.flush()
+        sys.stderr.flush()  # stdout was flushed by the log
         os._exit(0)
