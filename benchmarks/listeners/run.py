@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_for(port: int) -> None:
+    """Until somebody listens; ten seconds at the most."""
+    pause = threading.Event()
+    for _ in range(1000):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        pause.wait(0.01)
+    raise RuntimeError(f"nobody listens on port {port}")
+
+
 @contextmanager
 def serving(contender: str, folder: str) -> Iterator[int]:
     """The contender's server in a process of its own; gives its port."""
@@ -81,10 +93,7 @@ def serving(contender: str, folder: str) -> Iterator[int]:
         try:
             assert process.stdout is not None
             assert process.stdout.readline().strip() == "READY"
-            for _ in range(1000):  # granian and uvicorn say so before they listen
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
+            wait_for(port)  # granian and uvicorn say so before they listen
             yield port
         finally:
             os.killpg(process.pid, 9)
