@@ -23,6 +23,7 @@ _ACTIONS = {
     "dead_lettered": ("dead letter", "red"),
     "dead_letter_record": ("dead letter", "red"),
     "dropped": ("dropped", "red"),
+    "unowned": ("waiting", "yellow"),
 }
 _COLOURS = {"cyan": 36, "magenta": 35, "green": 32, "yellow": 33, "red": 31, "dim": 2}
 

@@ -131,6 +131,7 @@ class Deliveries:
         self._started: set[tuple[int, int]] = set()
         self._held: list[tuple[int, int, int]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unowned: set[tuple[str, str]] = set()
         self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
 
     @property
@@ -247,6 +248,7 @@ class Deliveries:
             return None
         if row.rule is not None:
             if self._planning is None or not self._planning.owns(row.group_name, row.rule):
+                self._warn_of(row.group_name, row.rule)
                 return None
             assert row.table_id is not None
             assert row.partition_key is not None
@@ -259,6 +261,13 @@ class Deliveries:
             if blocking is not None:
                 return _Held(blocking)
         return row
+
+    def _warn_of(self, group_name: str, rule: str) -> None:
+        """Say once that a rule's schedules are due and nobody is here to deliver them for."""
+        if (group_name, rule) not in self._unowned:
+            self._unowned.add((group_name, rule))
+            reason = f"the app that is loaded has no such rule; schedules of {group_name} wait until one has"
+            logger.warning("not delivered", extra={"action": "unowned", "rule": rule, "reason": reason})
 
     def _look(self, tx: Transaction, schedule_id: int, version: int) -> Settled | _Held | _GoesOutside | None:
         now_ms = self._clock.now_ms()

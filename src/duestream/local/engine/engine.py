@@ -13,7 +13,6 @@ from duestream.local.engine.declared import make_declared, make_default_group, m
 from duestream.local.engine.delivery import Deliveries, OutsideTarget
 from duestream.local.engine.functions import Functions
 from duestream.local.engine.housekeeping import Housekeeper
-from duestream.local.engine.http_out import HttpSender
 from duestream.local.engine.outside import HttpRequests, RelayedEmails
 from duestream.local.engine.poller import Poller
 from duestream.local.engine.smtp import SmtpRelay
@@ -42,7 +41,7 @@ class Engine:
         self._store, self._clock, self._place, self._app = store, clock, place, app
         self._poller = None if app is None else Poller(store, clock, app, place)
         self._functions = None if app is None else Functions(app)
-        self._http = HttpSender()
+        self._http = HttpRequests()
         self._smtp = smtp
         self._deliveries = Deliveries(store, clock, outside=self._outside(), planning=self._poller)
         self._timer = Timer(store, clock, self._deliveries)
@@ -108,7 +107,7 @@ class Engine:
         return asyncio.get_running_loop().create_task(loop)
 
     def _outside(self) -> Mapping[tuple[str, str], OutsideTarget]:
-        outside: dict[tuple[str, str], OutsideTarget] = {HTTP_REQUEST: HttpRequests(self._http)}
+        outside: dict[tuple[str, str], OutsideTarget] = {HTTP_REQUEST: self._http}
         if self._functions is not None:
             outside[WHEN_DUE] = self._functions
         if self._smtp is not None:

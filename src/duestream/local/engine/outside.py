@@ -1,13 +1,14 @@
 """Targets outside the engine: HTTP requests, and emails that a mail server takes on."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from duestream.clock import Clock
 from duestream.core.email import OutgoingEmail, to_bytes
 from duestream.local.engine.call import Attempt, Call
-from duestream.local.engine.http_out import MAX_CONNECTIONS as MAX_HTTP_CONNECTIONS
-from duestream.local.engine.http_out import HttpSender
 from duestream.local.engine.inside import outgoing_email, stored_email
 from duestream.local.engine.smtp import MAX_CONNECTIONS as MAX_SMTP_CONNECTIONS
 from duestream.local.engine.smtp import SmtpRelay
@@ -15,14 +16,17 @@ from duestream.local.store import emails
 from duestream.local.store.schedule_groups import EMAIL_GROUP
 from duestream.local.store.writer import Transaction
 
+if TYPE_CHECKING:
+    from duestream.local.engine.http_out import HttpSender
+
 
 class HttpRequests:
     """`HttpRequest` targets; each attempt carries the delivery id as ``Idempotency-Key``."""
 
-    limit = MAX_HTTP_CONNECTIONS
+    limit = 64
 
-    def __init__(self, sender: HttpSender) -> None:
-        self._sender = sender
+    def __init__(self) -> None:
+        self._sender: HttpSender | None = None
 
     def prepare(self, _tx: Transaction, _call: Call) -> None:
         """The request is whole as it is."""
@@ -33,15 +37,28 @@ class HttpRequests:
         Raises:
             DeliveryError: it was not taken.
         """
+        sender = self._sender or await self._make_sender()
         parameters = call.parameters
         body = parameters.get("Body")
-        await self._sender.send(
+        await sender.send(
             str(parameters["Url"]),
             str(parameters.get("Method", "POST")),
             parameters.get("Headers", {}),
             None if body is None else str(body).encode(),
             attempt.delivery_id,
         )
+
+    async def close(self) -> None:
+        """Close the kept connections."""
+        if self._sender is not None:
+            await self._sender.close()
+
+    async def _make_sender(self) -> "HttpSender":
+        """At the first request: importing aiohttp would be a fifth of the start-up of those who send none."""
+        http_out = await asyncio.to_thread(import_module, "duestream.local.engine.http_out")
+        if self._sender is None:
+            self._sender = http_out.HttpSender()
+        return self._sender
 
 
 class RelayedEmails:
