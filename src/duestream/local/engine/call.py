@@ -12,7 +12,7 @@ from duestream.errors import ValidationException
 
 #: Targets that only rules have: `HttpRequest`, and functions that run when due.
 HTTP_REQUEST = ("events", "apiDestination")
-WHEN_DUE = ("lambda", "invoke")
+WHEN_DUE = ("duestream", "whenDue")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
