@@ -25,6 +25,8 @@ import uvloop
 from report import percentile
 
 TABLE = "Appointment-Table"
+#: A server that does not answer any more does not hold up the rest.
+MAX_SECONDS = 300
 SCOPE = (
     "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20300101/us-east-1/dynamodb/aws4_request, "
     f"SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature={'0' * 64}"
@@ -44,6 +46,7 @@ class Load:
         due_at_ms: when the first is due; the others are due up to `due_steps * due_step_ms` later, in no order.
         keeps_times: answer also when each was sent (CLOCK_MONOTONIC, which all processes share).
         may_break: the server is killed meanwhile; count what was acknowledged.
+        reconnects: the server may close a connection after an answer, which is then opened anew.
     """
 
     port: int
@@ -57,6 +60,7 @@ class Load:
     due_step_ms: int = 0
     keeps_times: bool = False
     may_break: bool = False
+    reconnects: bool = False
 
 
 @dataclass(kw_only=True)
@@ -131,6 +135,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, on_answer: Callable[["Connection"], None], on_end: Callable[[], None]) -> None:
         self.asked_at_ns = 0
         self.status = 0
+        self.is_kept = True
         self._on_answer, self._on_end = on_answer, on_end
         self._parser: Any = httptools.HttpResponseParser(self)
         self._transport: Any = None
@@ -152,6 +157,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self.status = self._parser.get_status_code()
+        self.is_kept = self._parser.should_keep_alive()
         self._on_answer(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -171,6 +177,7 @@ class Client:
         self._waiting: deque[int] = deque()
         self._idle: list[Connection] = []
         self._open = 0
+        self._opening: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
         self._problem: str | None = None
 
@@ -181,13 +188,7 @@ class Client:
             RuntimeError: a request was refused, or a connection ended.
         """
         load, loop = self._load, asyncio.get_running_loop()
-        connections: list[Connection] = []
-        for _ in range(load.connections):
-            _, connection = await loop.create_connection(
-                lambda: Connection(self._answered, self._ended), "127.0.0.1", load.port
-            )
-            connections.append(connection)
-        self._open = len(connections)
+        connections = [await self._connect() for _ in range(load.connections)]
         print("BEGUN", flush=True)
         begun_ns, cpu = monotonic_ns(), process_time()
         if load.seconds is not None:
@@ -198,7 +199,8 @@ class Client:
         else:
             self._idle = connections
             self._pace(begun_ns, loop)
-        await self._over.wait()
+        async with asyncio.timeout(MAX_SECONDS):
+            await self._over.wait()
         took, cpu = (monotonic_ns() - begun_ns) / 1e9, process_time() - cpu
         print("ENDED", flush=True)
         if self._problem is not None:
@@ -213,6 +215,21 @@ class Client:
             client_cores=cpu / took,
             sent_at_ns=self._sent_at_ns,
         )
+
+    async def _connect(self) -> Connection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(self._answered, self._ended), "127.0.0.1", self._load.port
+        )
+        self._open += 1
+        return connection
+
+    async def _reconnect(self) -> None:
+        try:
+            self._ask_next(await self._connect())
+        except OSError as error:
+            self._problem = f"cannot connect again: {error}"
+        self._open -= 1  # what `_answered` counted
+        self._check_whether_over()
 
     def _take(self) -> int | None:
         """The number of the next item; None: there is no next."""
@@ -256,6 +273,10 @@ class Client:
         if connection.status != 200:
             self._problem = f"a request was answered with {connection.status}"
             self._over.set()
+        elif self._load.reconnects and not connection.is_kept:
+            self._open += 1  # a place is kept for the one to come
+            connection.close()
+            self._opening.add(asyncio.get_running_loop().create_task(self._reconnect()))
         elif self._load.rate is None:
             self._ask_next(connection)
         elif self._waiting and self._waiting[0] >= 0:
@@ -273,9 +294,13 @@ class Client:
 
     def _ended(self) -> None:
         self._open -= 1
+        may_end = self._load.may_break or self._load.reconnects
         asked_for_more = self._next != self._end and monotonic_ns() < self._ends_at_ns
-        if asked_for_more and not self._load.may_break and self._problem is None:
+        if asked_for_more and not may_end and self._problem is None:
             self._problem = "a connection ended in the middle of the load"
+        self._check_whether_over()
+
+    def _check_whether_over(self) -> None:
         if self._open == 0:
             self._over.set()
 

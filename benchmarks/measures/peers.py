@@ -82,6 +82,7 @@ def _measure_peer(plan: Plan, peer: Peer) -> tuple[str, float]:
                 due_at_ms=SystemClock().now_ms() + HOUR_MS,
                 due_steps=3600,
                 due_step_ms=1000,
+                reconnects=True,
             )
             write(load)
             load.first, load.seconds = 1_000_000, plan.write_seconds

@@ -1,6 +1,6 @@
 """How much is measured: in full, or `--quick` to see that everything works."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 HOUR_MS = 3_600_000
@@ -33,7 +33,7 @@ class Plan:
     idle_seconds: float = 20.0
     with_peers: bool = False
     #: Peers that were asked for on the command line are installed within this time, or left out.
-    install_seconds: float = field(default=180.0)
+    install_seconds: float = 90.0
 
 
 def full(folder: Path | None, *, with_peers: bool) -> Plan:
