@@ -60,6 +60,7 @@ def run(how: plan.Plan, only: list[str] | None) -> dict[str, object]:
     if "floors" in measured and len(measured) > 2:
         measured["ratios"] = [ratios.ratios(measured)]  # type: ignore[arg-type]
     known = measured["facts"]
+    known["fsync p50 ms at the end"] = round(machine.fsync_ms(how.folder), 3)  # type: ignore[index]
     known["load average at the end"] = round(os.getloadavg()[0], 2)  # type: ignore[index]
     return measured
 

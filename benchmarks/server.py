@@ -16,7 +16,7 @@ import apsw
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
-EMAILS, MESSAGES = HERE / "rules" / "emails.py", HERE / "rules" / "messages.py"
+EMAILS, MESSAGES, NO_RULES = (HERE / "rules" / f"{name}.py" for name in ("emails", "messages", "none"))
 READY = "duestream is ready on "
 HOST = "127.0.0.1"
 
