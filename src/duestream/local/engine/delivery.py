@@ -10,12 +10,14 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import apsw
+
 from duestream.clock import Clock
-from duestream.errors import ConditionalCheckFailedException, Error, ServiceError
+from duestream.errors import ConditionalCheckFailedException, Error, ServiceError, ValidationException
 from duestream.local.engine.call import Attempt, Call, read_call, service_and_action
 from duestream.local.engine.inside import INSIDE
 from duestream.local.engine.settle import (
@@ -34,6 +36,8 @@ logger = logging.getLogger("duestream.flow")
 
 #: Deliveries that have been started and not settled, at the most; the timer waits while there are more.
 MAX_STARTED = 512
+#: Deliveries that share one transaction.
+BATCH_SIZE = 128
 #: How many of those may wait for a free place at a slow kind of target before the timer waits too.
 MAX_WAITING = 20_000
 #: Wait after an error of our own (a refusing disk, say) before the schedule is looked at again.
@@ -107,6 +111,13 @@ class _GoesOutside:
 
 
 @dataclass(frozen=True, slots=True)
+class _Fault:
+    """Ours, not the target's."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
 class _Claimed:
     row: ScheduleRow
     attempt: Attempt
@@ -129,9 +140,10 @@ class Deliveries:
         self._timer: Timer
         self._lanes = {kind: _Lane(target) for kind, target in outside.items()}
         self._started: set[tuple[int, int]] = set()
-        self._held: list[tuple[int, int, int]] = []
+        self._held: list[tuple[int, int]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._unowned: set[tuple[str, str]] = set()
+        self._batch: list[tuple[int, int]] = []
         self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
 
     @property
@@ -149,16 +161,19 @@ class Deliveries:
         self._timer = timer
 
     def start(self, schedule_id: int, version: int) -> None:
-        """Begin the delivery, unless it is under way; returns at once."""
-        if (schedule_id, version) not in self._started:
-            self._started.add((schedule_id, version))
-            self._spawn(schedule_id, version, self._deliver_inside)
+        """Begin the delivery, unless it is under way; returns at once. What is started together is one batch."""
+        if (schedule_id, version) in self._started:
+            return
+        self._started.add((schedule_id, version))
+        if not self._batch:
+            asyncio.get_running_loop().call_soon(self._run_batch)
+        self._batch.append((schedule_id, version))
 
     def release_held(self) -> None:
         """Look again at what waited for planning; called when planning has come further."""
         held, self._held = self._held, []
         now_ms = self._clock.now_ms()
-        for _, schedule_id, version in held:
+        for schedule_id, version in held:
             self._timer.push(now_ms, schedule_id, version)
 
     async def drain(self, grace_seconds: float) -> None:
@@ -167,6 +182,7 @@ class Deliveries:
         for lane in self._lanes.values():
             lane.waiting.clear()
         deadline = asyncio.get_running_loop().time() + grace_seconds
+        await asyncio.sleep(0)  # a batch that was started has its task then
         while self._tasks:
             left = deadline - asyncio.get_running_loop().time()
             _, pending = await asyncio.wait(self._tasks, timeout=max(left, 0))
@@ -177,90 +193,115 @@ class Deliveries:
 
     # The way of one delivery ---------------------------------------------------------------------------
 
-    def _spawn(self, schedule_id: int, version: int, step: Callable[[int, int], Any]) -> None:
-        task = asyncio.get_running_loop().create_task(self._guard(schedule_id, version, step))
+    def _run_batch(self) -> None:
+        batch, self._batch = self._batch, []
+        for first in range(0, len(batch), BATCH_SIZE):
+            self._spawn(self._deliver_batch(batch[first : first + BATCH_SIZE]))
+
+    def _spawn(self, step: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(step)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guard(self, schedule_id: int, version: int, step: Callable[[int, int], Any]) -> None:
-        """Whatever goes wrong in our own code or on the disk, the schedule is looked at again."""
-        ends_here = True
+    async def _deliver_batch(self, batch: Sequence[tuple[int, int]]) -> None:
+        """Look at each once, in one transaction; what is inside the engine is delivered in it."""
         try:
-            ends_here = await step(schedule_id, version)
-        except Exception:
-            logger.exception("a delivery met a fault of ours", extra={"action": "deliver", "schedule_id": schedule_id})
-            self._timer.push(self._clock.now_ms() + FAULT_PAUSE_MS, schedule_id, version)
-        finally:
-            if ends_here:
-                self._started.discard((schedule_id, version))
-                self._timer.delivery_ended()
+            steps = await self._store.write(lambda tx: self._look_at(tx, batch))
+        except Exception as error:  # noqa: BLE001 - a refusing disk, say
+            steps = [_Fault(error)] * len(batch)
+        for (schedule_id, version), step in zip(batch, steps, strict=True):
+            if isinstance(step, _GoesOutside):
+                self._enter_lane(self._lanes[step.kind], schedule_id, version)
+            else:
+                self._end(schedule_id, version, step)
 
-    async def _deliver_inside(self, schedule_id: int, version: int) -> bool:
-        step = await self._store.write(lambda tx: self._look(tx, schedule_id, version))
+    def _enter_lane(self, lane: "_Lane", schedule_id: int, version: int) -> None:
+        if lane.running >= lane.target.limit:
+            lane.waiting.append((schedule_id, version))
+        else:
+            lane.running += 1
+            self._spawn(self._deliver_outside(lane, schedule_id, version))
+
+    def _end(self, schedule_id: int, version: int, step: "Settled | _Held | _Fault | None") -> None:
+        """This look is over. Whatever goes wrong in our own code or on the disk, the schedule is looked at again."""
         match step:
-            case _Held():
-                self._hold(step, schedule_id, version)
-            case _GoesOutside(kind):
-                lane = self._lanes[kind]
-                if lane.running >= lane.target.limit:
-                    lane.waiting.append((schedule_id, version))
-                else:
-                    lane.running += 1
-                    self._spawn(schedule_id, version, lambda id_, version_: self._deliver_outside(lane, id_, version_))
-                return False
+            case _Held(sequence):
+                self._hold(sequence, schedule_id, version)
+            case _Fault(error):
+                facts = {"action": "deliver", "schedule_id": schedule_id}
+                logger.error("a delivery met a fault of ours", extra=facts, exc_info=error)
+                self._timer.push(self._clock.now_ms() + FAULT_PAUSE_MS, schedule_id, version)
             case Settled():
                 _log(step)
-        return True
+        self._started.discard((schedule_id, version))
+        self._timer.delivery_ended()
 
-    async def _deliver_outside(self, lane: "_Lane", schedule_id: int, version: int) -> bool:
+    async def _deliver_outside(self, lane: "_Lane", schedule_id: int, version: int) -> None:
+        step: Settled | _Held | _Fault | None = None
         try:
             claimed = await self._store.write(lambda tx: self._claim(tx, lane.target, schedule_id, version))
-            match claimed:
-                case _Held():
-                    self._hold(claimed, schedule_id, version)
-                case Settled():
-                    _log(claimed)
-                case _Claimed():
-                    settled = await self._send(lane.target, claimed)
-                    if settled is not None:
-                        _log(settled)
+            step = await self._send(lane.target, claimed) if isinstance(claimed, _Claimed) else claimed
+        except Exception as error:  # noqa: BLE001 - a fault of ours, or a refusing disk
+            step = _Fault(error)
         finally:
             if lane.waiting:
-                next_id, next_version = lane.waiting.popleft()
-                self._spawn(next_id, next_version, lambda id_, version_: self._deliver_outside(lane, id_, version_))
+                self._spawn(self._deliver_outside(lane, *lane.waiting.popleft()))
             else:
                 lane.running -= 1
-        return True
+            self._end(schedule_id, version, step)
 
-    def _hold(self, held: _Held, schedule_id: int, version: int) -> None:
+    def _hold(self, sequence: int, schedule_id: int, version: int) -> None:
         assert self._planning is not None
-        if self._planning.planned_through >= held.sequence:
+        if self._planning.planned_through >= sequence:
             self._timer.push(self._clock.now_ms(), schedule_id, version)  # planning went on while we asked
         else:
-            self._held.append((held.sequence, schedule_id, version))
+            self._held.append((schedule_id, version))
 
     # In the transaction --------------------------------------------------------------------------------
 
-    def _check(self, tx: Transaction, schedule_id: int, version: int, now_ms: int) -> ScheduleRow | _Held | None:
+    def _look_at(
+        self, tx: Transaction, batch: Sequence[tuple[int, int]]
+    ) -> list["Settled | _Held | _GoesOutside | _Fault | None"]:
+        now_ms = self._clock.now_ms()
+        rows = schedules.get_schedules_by_id(tx, [schedule_id for schedule_id, _ in batch])
+        return [self._look(tx, rows.get(schedule_id), version, now_ms) for schedule_id, version in batch]
+
+    def _look(
+        self, tx: Transaction, row: ScheduleRow | None, version: int, now_ms: int
+    ) -> "Settled | _Held | _GoesOutside | _Fault | None":
+        checked = self._check(tx, row, version, now_ms)
+        if not isinstance(checked, ScheduleRow):
+            return checked
+        tx.execute("SAVEPOINT delivery")
+        step: Settled | _GoesOutside | _Fault
+        try:
+            step = self._deliver(tx, checked, now_ms)
+        except apsw.Error:
+            raise  # the disk's matter, and the whole group's
+        except Exception as error:  # noqa: BLE001 - one delivery's fault is not its neighbours'
+            tx.execute("ROLLBACK TO delivery")
+            step = _Fault(error)
+        tx.execute("RELEASE delivery")
+        return step
+
+    def _check(self, tx: Transaction, row: ScheduleRow | None, version: int, now_ms: int) -> ScheduleRow | _Held | None:
         """The schedule, if it is to be delivered now; None: not, or not any more."""
-        row = schedules.get_schedule_by_id(tx, schedule_id)
         if row is None or row.version != version or row.attempt_at_ms is None or row.attempt_at_ms > now_ms:
             return None
-        if row.rule is not None:
-            if self._planning is None or not self._planning.owns(row.group_name, row.rule):
-                self._warn_of(row.group_name, row.rule)
-                return None
-            assert row.table_id is not None
-            assert row.partition_key is not None
-            assert row.sort_key is not None
-            if tables.get_table_by_id(tx.connection, row.table_id) is None:
-                return None  # deleted with its items; its schedules are being removed
-            blocking = streams.last_record_of_item(
-                tx.connection, self._planning.planned_through, row.table_id, (row.partition_key, row.sort_key)
-            )
-            if blocking is not None:
-                return _Held(blocking)
-        return row
+        if row.rule is None:
+            return row
+        if self._planning is None or not self._planning.owns(row.group_name, row.rule):
+            self._warn_of(row.group_name, row.rule)
+            return None
+        assert row.table_id is not None
+        assert row.partition_key is not None
+        assert row.sort_key is not None
+        if tables.get_table_by_id(tx.connection, row.table_id) is None:
+            return None  # deleted with its items; its schedules are being removed
+        blocking = streams.last_record_of_item(
+            tx.connection, self._planning.planned_through, row.table_id, (row.partition_key, row.sort_key)
+        )
+        return row if blocking is None else _Held(blocking)
 
     def _warn_of(self, group_name: str, rule: str) -> None:
         """Say once that a rule's schedules are due and nobody is here to deliver them for."""
@@ -269,39 +310,33 @@ class Deliveries:
             reason = f"the app that is loaded has no such rule; schedules of {group_name} wait until one has"
             logger.warning("not delivered", extra={"action": "unowned", "rule": rule, "reason": reason})
 
-    def _look(self, tx: Transaction, schedule_id: int, version: int) -> Settled | _Held | _GoesOutside | None:
-        now_ms = self._clock.now_ms()
-        row = self._check(tx, schedule_id, version, now_ms)
-        if not isinstance(row, ScheduleRow):
-            return row
+    def _deliver(self, tx: Transaction, row: ScheduleRow, now_ms: int) -> Settled | _GoesOutside:
+        """Carry out a target inside the engine, or say that it is outside."""
         target = row.body["Target"]
-        kind = service_and_action(target["Arn"])
-        if kind in self._lanes:
-            return _GoesOutside(kind)
         attempt = attempt_of(row, number=row.attempts + 1, now_ms=now_ms)
-        return self._carry_out(tx, row, attempt, target)
-
-    def _carry_out(self, tx: Transaction, row: ScheduleRow, attempt: Attempt, target: Mapping[str, Any]) -> Settled:
         parameters: Mapping[str, Any] = {}
-        tx.execute("SAVEPOINT target")
         try:
+            kind = service_and_action(target["Arn"])
+            if kind in self._lanes:
+                return _GoesOutside(kind)
             call = read_call(target, attempt)
             parameters = call.parameters
-            INSIDE[call.service, call.action](tx, parameters, attempt)
+            carry_out = INSIDE.get(kind)
+            if carry_out is None:
+                raise ValidationException(f"nothing here delivers to {target['Arn']}")
+            carry_out(tx, parameters, attempt)
         except ServiceError as error:
-            tx.execute("ROLLBACK TO target")
-            tx.execute("RELEASE target")
+            tx.execute("ROLLBACK TO delivery")
             if row.rule is not None and isinstance(error, ConditionalCheckFailedException):
                 return settle_skip(tx, row, attempt, "the item is not as the condition demands any more")
             return settle_failure(tx, row, attempt, error, parameters=parameters, jitter=self._random.random())
-        tx.execute("RELEASE target")
         return settle_success(tx, row, attempt)
 
     def _claim(
         self, tx: Transaction, target: OutsideTarget, schedule_id: int, version: int
     ) -> _Claimed | Settled | _Held | None:
         now_ms = self._clock.now_ms()
-        row = self._check(tx, schedule_id, version, now_ms)
+        row = self._check(tx, schedules.get_schedule_by_id(tx, schedule_id), version, now_ms)
         if not isinstance(row, ScheduleRow):
             return row
         attempt = attempt_of(row, number=schedules.begin_attempt(tx, row), now_ms=now_ms)

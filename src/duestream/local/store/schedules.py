@@ -6,7 +6,7 @@ for. `version` grows with every put, so that the end of a delivery that began be
 be of the old one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, Protocol
@@ -103,6 +103,15 @@ def get_schedule_by_id(connection: Executes, schedule_id: int) -> ScheduleRow | 
     """The schedule of that row."""
     found = connection.execute(f"SELECT {_COLUMNS} {_FROM} WHERE s.id = ?", (schedule_id,)).fetchone()
     return ScheduleRow(*found) if found else None
+
+
+def get_schedules_by_id(connection: Executes, schedule_ids: Sequence[int]) -> dict[int, ScheduleRow]:
+    """The schedules of these rows, as many as there are, by id."""
+    found = connection.execute(
+        f"SELECT {_COLUMNS} {_FROM} WHERE s.id IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(schedule_ids).decode(),),
+    )
+    return {row[0]: ScheduleRow(*row) for row in found}
 
 
 def list_schedules(

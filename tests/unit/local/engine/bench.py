@@ -32,6 +32,7 @@ class Bench:
         while True:
             planned = await engine._poller.run_once() if engine._poller else 0
             engine._timer.run_due()
+            await asyncio.sleep(0)  # what was started has its task then
             tasks = set(engine._deliveries._tasks)
             if tasks:
                 await asyncio.wait(tasks)
@@ -41,6 +42,7 @@ class Bench:
     async def deliver_without_planning(self) -> None:
         """What the timer would do while planning is behind."""
         self.engine._timer.run_due()
+        await asyncio.sleep(0)
         while self.engine._deliveries._tasks:
             await asyncio.wait(set(self.engine._deliveries._tasks))
 
