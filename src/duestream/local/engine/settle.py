@@ -108,7 +108,7 @@ def settle_failure(
             at_ms = to_ms(moment)
             if isinstance(error, DeliveryError) and error.retry_after is not None:
                 at_ms = max(at_ms, attempt.now_ms + int(error.retry_after * 1000))
-            schedules.retry(tx, row, attempts=attempt.number, at_ms=at_ms)
+            schedules.retry(tx, row, attempts=attempt.number, at_ms=at_ms, failure=reason)
             return Settled(row, attempt, None, reason, at_ms)
         case GiveUp() as decision:
             problem = _dead_letter(tx, row, attempt, failure, decision, parameters)

@@ -25,7 +25,8 @@ MAX_ID = 2**63 - 1
 
 _COLUMNS = (
     "s.id, s.group_id, g.name, g.region, s.name, s.version, s.state, s.due_at_ms, s.attempt_at_ms, s.attempts, "
-    "s.rule, s.table_id, s.partition_key, s.sort_key, s.body, s.created_at_ms, s.last_modified_at_ms"
+    "s.rule, s.table_id, s.partition_key, s.sort_key, s.body, s.created_at_ms, s.last_modified_at_ms, "
+    "s.last_failure, s.redrives"
 )
 _FROM = "FROM schedule s JOIN schedule_group g ON g.id = s.group_id"
 
@@ -63,6 +64,10 @@ class ScheduleRow:
     raw_body: bytes
     created_at_ms: int
     last_modified_at_ms: int
+    #: Why the last attempt at the present occurrence failed; None: none has.
+    last_failure: str | None
+    #: The delivery id of the delivery that this one-time schedule makes again, out of its dead letter.
+    redrives: str | None
 
     @property
     def body(self) -> dict[str, Any]:
@@ -165,6 +170,7 @@ def put_schedule(
     now_ms: int,
     rule: str | None = None,
     item: ItemIdentity | None = None,
+    redrives: str | None = None,
 ) -> int:
     """Create the schedule, or replace it whole; its attempts start anew. Returns its row's id."""
     attempt_at_ms = due_at_ms if state == "ENABLED" else None
@@ -178,6 +184,7 @@ def put_schedule(
         item.sort_key if item else None,
         msgspec.json.encode(body),
         now_ms,
+        redrives,
     )
     hashed = name_hash(group_name, name)
     found = tx.execute(
@@ -187,15 +194,16 @@ def put_schedule(
         schedule_id, version = found[0], found[1] + 1
         tx.execute(
             "UPDATE schedule SET state = ?, due_at_ms = ?, attempt_at_ms = ?, attempts = 0, rule = ?, table_id = ?, "
-            "partition_key = ?, sort_key = ?, body = ?, last_modified_at_ms = ?, version = version + 1 WHERE id = ?",
+            "partition_key = ?, sort_key = ?, body = ?, last_modified_at_ms = ?, redrives = ?, last_failure = NULL, "
+            "version = version + 1 WHERE id = ?",
             (*values, schedule_id),
         )
     else:
         version = 1
         tx.execute(
             "INSERT INTO schedule (group_id, name, name_hash, state, due_at_ms, attempt_at_ms, rule, table_id, "
-            "partition_key, sort_key, body, last_modified_at_ms, created_at_ms) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "partition_key, sort_key, body, last_modified_at_ms, redrives, created_at_ms) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (group_id, name, hashed, *values, now_ms),
         )
         schedule_id = tx.last_id()
@@ -311,9 +319,12 @@ def begin_attempt(tx: Transaction, row: ScheduleRow) -> int:
     return row.attempts + 1
 
 
-def retry(tx: Transaction, row: ScheduleRow, *, attempts: int, at_ms: int) -> None:
-    """Have the same occurrence tried again at that moment."""
-    tx.execute("UPDATE schedule SET attempts = ?, attempt_at_ms = ? WHERE id = ?", (attempts, at_ms, row.id))
+def retry(tx: Transaction, row: ScheduleRow, *, attempts: int, at_ms: int, failure: str) -> None:
+    """Have the same occurrence tried again at that moment; `failure` is why this attempt was not the last."""
+    tx.execute(
+        "UPDATE schedule SET attempts = ?, attempt_at_ms = ?, last_failure = ? WHERE id = ?",
+        (attempts, at_ms, failure, row.id),
+    )
     tx.announce(ScheduleChanged(row.id, row.version, at_ms))
 
 
