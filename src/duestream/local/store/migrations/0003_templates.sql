@@ -1,5 +1,5 @@
 -- Email templates of SES; both versions of its API share them.
-CREATE TABLE email_templates (
+CREATE TABLE email_template (
     id            INTEGER PRIMARY KEY,
     name          TEXT NOT NULL UNIQUE,
     subject       TEXT,
