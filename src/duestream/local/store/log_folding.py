@@ -8,9 +8,12 @@ folded between two groups, and the log starts anew.
 """
 
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import apsw
+
+from duestream.core.histogram import Histogram
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +21,8 @@ logger = logging.getLogger(__name__)
 FOLD_PAGES = 4_000
 #: The log's length at which the rest is folded at once.
 MAX_PAGES = 16_000
+#: In seconds.
+COMMIT_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5)
 
 
 class LogFolding:
@@ -26,13 +31,22 @@ class LogFolding:
     def __init__(self, write_connection: apsw.Connection, fold_connection: apsw.Connection | None) -> None:
         self._write_connection, self._fold_connection = write_connection, fold_connection
         self._pages = self._folded_at = 0
+        #: How long each COMMIT took, its fsync included.
+        self.commit_seconds = Histogram(COMMIT_BOUNDS)
         self._is_folding = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="duestream-fold")
         write_connection.set_wal_hook(self._note)
 
+    @property
+    def pages(self) -> int:
+        """Pages (4 KiB) in the log."""
+        return self._pages
+
     def commit(self) -> None:
         """COMMIT; in the disk thread."""
+        started = time.perf_counter()
         self._write_connection.execute("COMMIT")
+        self.commit_seconds.observe(time.perf_counter() - started)
         if self._pages >= MAX_PAGES and not self._is_folding:
             self._fold(self._write_connection, apsw.SQLITE_CHECKPOINT_RESTART)
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 import apsw
 
 from duestream.local.store.database import Database, open_database
+from duestream.local.store.metrics import Recorder
 from duestream.local.store.writer import Announcement, Job, Writer
 
 T = TypeVar("T")
@@ -18,7 +19,9 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._writer = Writer(database.write_connection, database.fold_connection)
+        #: What was counted since the store was opened.
+        self.recorder = Recorder()
+        self._writer = Writer(database.write_connection, database.fold_connection, self.recorder)
 
     @classmethod
     def open(cls, folder: Path) -> "Store":
@@ -33,6 +36,11 @@ class Store:
     def reader(self) -> apsw.Connection:
         """Sees everything that was acknowledged, and nothing else."""
         return self._database.read_connection
+
+    @property
+    def writer(self) -> Writer:
+        """What writes: its group sizes, its log."""
+        return self._writer
 
     def write(self, job: Job[T]) -> asyncio.Future[T]:
         """Carry out a job in the next group; await its result, which is durable then."""

@@ -11,10 +11,11 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import apsw
 
+from duestream.core.histogram import Histogram
 from duestream.errors import Error
 from duestream.local.store.log_folding import LogFolding
 
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 #: Jobs in one transaction at the most, so that the loop is never held up for long.
 MAX_GROUP = 256
+GROUP_SIZE_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class StoreStoppedError(Error):
@@ -53,15 +55,33 @@ class MessagesSent:
 
 Announcement = RecordsWritten | ScheduleChanged | MessagesSent
 
+#: Something counted: name, schedule group, minute since 1970, how much (`metrics.count`).
+Measurement = tuple[str, str, int, float]
+
+
+class Recorder(Protocol):
+    """Who keeps what transactions count."""
+
+    def before_commit(self, connection: apsw.Connection, measurements: Sequence[Measurement]) -> None:
+        """Write down what a group's jobs counted, in the group's transaction."""
+        ...
+
+    def after_commit(self, measurements: Sequence[Measurement]) -> None:
+        """It is on disk."""
+        ...
+
 
 class Transaction:
     """What a job sees of the transaction that it shares with its group."""
 
-    __slots__ = ("announcements", "connection")
+    __slots__ = ("announcements", "connection", "looked_up", "measurements")
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
         self.announcements: list[Announcement] = []
+        self.measurements: list[Measurement] = []
+        #: What a job with many steps need not look up at each of them, under keys of its rooms' choosing.
+        self.looked_up: dict[object, Any] = {}
 
     def execute(self, sql: str, bindings: Sequence[Any] | dict[str, Any] = ()) -> apsw.Cursor:
         """Run one statement."""
@@ -79,11 +99,29 @@ class Transaction:
 Job = Callable[[Transaction], T]
 
 
+class _Group:
+    """What the jobs of one transaction have left to be done at its end."""
+
+    __slots__ = ("announcements", "done", "measurements")
+
+    def __init__(self) -> None:
+        self.done: list[tuple[asyncio.Future[Any], Any]] = []
+        self.announcements: list[Announcement] = []
+        self.measurements: list[Measurement] = []
+
+
 class Writer:
     """Carries out jobs in groups; each job is all or nothing, each group one transaction."""
 
-    def __init__(self, connection: apsw.Connection, fold_connection: apsw.Connection | None = None) -> None:
-        self._connection = connection
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        fold_connection: apsw.Connection | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._connection, self._recorder = connection, recorder
+        #: How many jobs each committed group had.
+        self.group_sizes = Histogram(GROUP_SIZE_BOUNDS)
         self._log = LogFolding(connection, fold_connection)
         self._waiting: list[tuple[Job[Any], asyncio.Future[Any]]] = []
         self._busy = False
@@ -92,6 +130,11 @@ class Writer:
         self._listeners: list[Callable[[Sequence[Announcement]], None]] = []
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def log(self) -> LogFolding:
+        """SQLite's write-ahead log, and how long commits took."""
+        return self._log
 
     def listen(self, listener: Callable[[Sequence[Announcement]], None]) -> None:
         """Have `listener` called on the loop after each commit that announced something."""
@@ -124,26 +167,23 @@ class Writer:
 
     def _run_group(self) -> None:
         group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
-        done: list[tuple[asyncio.Future[Any], Any]] = []
-        announcements: list[Announcement] = []
+        ran = _Group()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for job, future in group:
                 if not future.cancelled():
-                    self._run_job(job, future, done, announcements)
+                    self._run_job(job, future, ran)
+            if ran.measurements and self._recorder is not None:
+                self._recorder.before_commit(self._connection, ran.measurements)
         except (apsw.Error, OSError) as error:
-            self._end_group([(future, None) for _, future in group], [], error)
+            ran = _Group()
+            ran.done = [(future, None) for _, future in group]
+            self._end_group(ran, error)
             return
         committing = asyncio.get_running_loop().run_in_executor(self._disk, self._log.commit)
-        committing.add_done_callback(lambda commit: self._end_group(done, announcements, commit.exception()))
+        committing.add_done_callback(lambda commit: self._end_group(ran, commit.exception()))
 
-    def _run_job(
-        self,
-        job: Job[Any],
-        future: asyncio.Future[Any],
-        done: list[tuple[asyncio.Future[Any], Any]],
-        announcements: list[Announcement],
-    ) -> None:
+    def _run_job(self, job: Job[Any], future: asyncio.Future[Any], group: "_Group") -> None:
         transaction = Transaction(self._connection)
         self._connection.execute("SAVEPOINT job")
         try:
@@ -159,29 +199,30 @@ class Writer:
             future.set_exception(error)
         else:
             self._connection.execute("RELEASE job")
-            done.append((future, result))
-            announcements.extend(transaction.announcements)
+            group.done.append((future, result))
+            group.announcements.extend(transaction.announcements)
+            if transaction.measurements:
+                group.measurements.extend(transaction.measurements)
 
-    def _end_group(
-        self,
-        done: list[tuple[asyncio.Future[Any], Any]],
-        announcements: list[Announcement],
-        error: BaseException | None,
-    ) -> None:
+    def _end_group(self, group: "_Group", error: BaseException | None) -> None:
         if error is not None:
             logger.error("the disk refused a write", extra={"action": "commit", "error": str(error)})
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-        for future, result in done:
+        else:
+            self.group_sizes.observe(len(group.done))
+            if group.measurements and self._recorder is not None:
+                self._recorder.after_commit(group.measurements)
+        for future, result in group.done:
             if future.done():  # its caller has gone; the work is done all the same
                 continue
             if error is None:
                 future.set_result(result)
             else:
                 future.set_exception(StoreStoppedError(f"the disk refused the write: {error}"))
-        if error is None and announcements:
+        if error is None and group.announcements:
             for listener in self._listeners:
-                listener(announcements)
+                listener(group.announcements)
         self._log.begin_if_long()
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._run_group)
