@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from duestream.clock import from_ms
@@ -40,6 +41,7 @@ class Call:
     parameters: Mapping[str, Any]
 
 
+@lru_cache(maxsize=1024)
 def service_and_action(target_arn: str) -> tuple[str, str]:
     """Which call a target ARN stands for, such as ("ses", "sendEmail").
 
@@ -62,7 +64,7 @@ def read_call(target: Mapping[str, Any], attempt: Attempt) -> Call:
     """
     arn = target["Arn"]
     service, action = service_and_action(arn)
-    text = _with_context(target.get("Input") or "", attempt)
+    text = with_context(target.get("Input") or "", attempt)
     if service != "sqs" or ":aws-sdk:" in arn:
         return Call(service, action, _checked_members(service, action, _read_object(text)))
     parameters = {"MessageBody": text, "QueueUrl": arn}
@@ -90,7 +92,7 @@ def _checked_members(service: str, action: str, parameters: Mapping[str, Any]) -
     return parameters
 
 
-def _with_context(text: str, attempt: Attempt) -> str:
+def with_context(text: str, attempt: Attempt) -> str:
     """Replace EventBridge Scheduler's context attributes.
 
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html

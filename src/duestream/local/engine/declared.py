@@ -9,12 +9,11 @@ from duestream.core.planner import schedule_dead_letter_queue, stream_dead_lette
 from duestream.core.rule import TableDeclaration
 from duestream.core.schedule import Place
 from duestream.errors import RuleError
-from duestream.local.store import queues, schedule_groups, streams, tables
+from duestream.local.engine.letters import DEAD_LETTER_RETENTION_SECONDS
+from duestream.local.store import dead_letters, queues, schedule_groups, streams, tables
 from duestream.local.store.writer import Transaction
 
 VIEW_TYPE = "NEW_AND_OLD_IMAGES"
-#: A dead letter is kept as long as SQS allows: 14 days.
-DEAD_LETTER_RETENTION_SECONDS = 14 * 24 * 3600
 
 
 def make_default_group(tx: Transaction, place: Place, now_ms: int) -> None:
@@ -32,6 +31,7 @@ def make_declared(tx: Transaction, app: App, place: Place, now_ms: int) -> list[
         RuleError: a table is there with another key.
     """
     schedule_groups.put_group(tx, app.name, region=place.region, now_ms=now_ms)
+    dead_letters.know_rules(tx, app.name, [(rule.table.name, rule.name) for rule in app.rules], now_ms=now_ms)
     return [
         *(note for table in app.tables for note in _make_table(tx, table.declaration, app, place, now_ms)),
         *_make_queues(tx, app, place, now_ms),

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from duestream.clock import Alarm, Clock
-from duestream.local.store import messages, outcomes, streams
+from duestream.local.store import dead_letters, messages, metrics, outcomes, streams
 from duestream.local.store.store import Store
 from duestream.local.store.writer import Transaction
 
@@ -14,12 +14,13 @@ PERIOD_MS = 60_000
 #: DynamoDB keeps stream records for 24 hours.
 STREAM_RETENTION_MS = 24 * 3600 * 1000
 #: How deliveries ended is kept as long as CloudWatch keeps one-minute metrics: 15 days.
-OUTCOME_RETENTION_MS = 15 * 24 * 3600 * 1000
+METRIC_RETENTION_MS = 15 * 24 * 3600 * 1000
+OUTCOME_RETENTION_MS = METRIC_RETENTION_MS
 CHUNK = 500
 
 
 class Housekeeper:
-    """Trims streams (never what is not planned yet), expired messages and old outcomes."""
+    """Trims streams (never what is not planned yet), expired messages, old outcomes and metrics."""
 
     def __init__(self, store: Store, clock: Clock, planned_through: Callable[[], int]) -> None:
         self._store, self._clock, self._planned_through = store, clock, planned_through
@@ -47,7 +48,7 @@ class Housekeeper:
 
     async def run_once(self) -> None:
         """Remove everything that is past its time, in small transactions."""
-        for step in (self._trim_streams, self._delete_messages, self._delete_outcomes):
+        for step in (self._trim_streams, self._delete_messages, self._delete_outcomes, self._delete_letters, self._delete_metrics):
             while not self.stopping and await self._store.write(step):
                 pass
 
@@ -58,5 +59,12 @@ class Housekeeper:
     def _delete_messages(self, tx: Transaction) -> bool:
         return messages.delete_expired_messages(tx, now_ms=self._clock.now_ms(), limit=CHUNK) >= CHUNK
 
+    def _delete_metrics(self, tx: Transaction) -> bool:
+        before_minute = (self._clock.now_ms() - METRIC_RETENTION_MS) // metrics.MINUTE_MS
+        return metrics.delete_older(tx, before_minute, CHUNK) >= CHUNK
+
     def _delete_outcomes(self, tx: Transaction) -> bool:
         return outcomes.delete_older(tx, self._clock.now_ms() - OUTCOME_RETENTION_MS, CHUNK) >= CHUNK
+
+    def _delete_letters(self, tx: Transaction) -> bool:
+        return dead_letters.delete_older(tx, self._clock.now_ms() - OUTCOME_RETENTION_MS, CHUNK) >= CHUNK

@@ -5,7 +5,6 @@ their own: one that is slow, or calls this very server, does not hold up anythin
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,15 +20,16 @@ from duestream.core.planner import (
     PutSchedule,
     SkipDelivery,
     plan,
-    stream_dead_letter_queue,
 )
 from duestream.core.record import StreamRecord
 from duestream.core.rule import Rule
-from duestream.core.schedule import Place, Schedule
+from duestream.core.schedule import Place, Schedule, schedule_name
 from duestream.errors import ValidationException
+from duestream.local.engine import counts
 from duestream.local.engine.call import service_and_action
+from duestream.local.engine.letters import put_record_letter
 from duestream.local.engine.settle import delivery_id_of
-from duestream.local.store import outcomes, queues, schedule_groups, schedules, streams, tables
+from duestream.local.store import outcomes, schedule_groups, schedules, streams, tables
 from duestream.local.store.schedules import ItemIdentity
 from duestream.local.store.store import Store
 from duestream.local.store.streams import RecordRow
@@ -161,7 +161,7 @@ class Poller:
                     case SkipDelivery(schedule, reason):
                         self._skip(tx, schedule, reason, of_record.item, now_ms)
                     case DeadLetterRecord():
-                        self._dead_letter(tx, operation, now_ms)
+                        self._dead_letter(tx, operation, of_record.item, now_ms)
                 effects.append((of_record.record, operation))
         streams.set_checkpoint(tx, self._app.name, last)
         return effects
@@ -177,39 +177,38 @@ class Poller:
             attempts=0,
             reason=reason,
         )
+        counts.skipped(tx, schedule.group_name, now_ms)
         outcomes.record_outcome(
             tx, outcome, group_name=schedule.group_name, name=schedule.name, rule=schedule.rule, table_id=item.table_id
         )
 
-    def _dead_letter(self, tx: Transaction, letter: DeadLetterRecord, now_ms: int) -> None:
+    def _dead_letter(self, tx: Transaction, letter: DeadLetterRecord, item: ItemIdentity, now_ms: int) -> None:
         """Keep the record itself with the reason, so that nothing has to be read again."""
-        name = stream_dead_letter_queue(self._app.name)
-        queue = queues.get_queue(tx.connection, name)
-        if queue is None:
-            queue = queues.create_queue(
-                tx, name, region=self._place.region, attributes={"MessageRetentionPeriod": "1209600"}, now_ms=now_ms
-            )
-        record = letter.record
-        body = {
-            "app": self._app.name,
-            "rule": letter.rule.name,
-            "location": letter.rule.location,
-            "kind": letter.kind,
-            "reason": letter.reason,
-            "record": {
-                "tableName": record.table_name,
-                "eventName": str(record.event_name),
-                "sequenceNumber": record.sequence_number,
-                "keys": record.keys,
-                "newImage": record.new_image,
-                "oldImage": record.old_image,
-            },
-        }
-        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-        if len(text.encode()) > queue.number("MaximumMessageSize"):
-            del body["record"]["oldImage"]  # type: ignore[attr-defined]  # two images of 400 KB are too much for SQS
-            text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-        queues.send_message(tx, queue, body=text, now_ms=now_ms)
+        problem = put_record_letter(tx, letter, item, region=self._place.region, now_ms=now_ms)
+        if problem is None:
+            return
+        name = schedule_name(letter.record.table_name, letter.rule.name, letter.record.keys)
+        outcome = outcomes.Outcome(
+            kind="dropped",
+            delivery_id=delivery_id_of(name, letter.record.sequence_number),
+            target_arn="",
+            due_at_ms=now_ms,
+            ended_at_ms=now_ms,
+            attempts=0,
+            reason=f"{letter.kind}: {letter.reason}; {problem}",
+        )
+        outcomes.record_outcome(
+            tx,
+            outcome,
+            group_name=letter.rule.app_name,
+            name=name,
+            rule=letter.rule.name,
+            table_id=item.table_id,
+        )
+        logger.error(
+            "stream record dropped",
+            extra={"action": "drop_record", "rule": letter.rule.name, "key": letter.record.keys, "reason": problem},
+        )
 
     def _on_commit(self, announcements: Sequence[object]) -> None:
         if any(isinstance(announcement, RecordsWritten) for announcement in announcements):

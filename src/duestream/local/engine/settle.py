@@ -1,7 +1,6 @@
 """How a delivery ends, in one transaction with whatever else that means: retry, dead letter, completion."""
 
 import hashlib
-import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 from duestream.clock import from_ms, to_ms
-from duestream.core.outcome import Delivery, Failure, GiveUp, RetryAt, after_failure, dead_letter_attributes
+from duestream.core.outcome import Delivery, Failure, GiveUp, RetryAt, after_failure
 from duestream.core.schedule import Retry
 from duestream.errors import DeliveryError, ServiceError
+from duestream.local.engine import counts
 from duestream.local.engine.call import Attempt
-from duestream.local.store import outcomes, queues, schedules
+from duestream.local.engine.letters import put_delivery_letter
+from duestream.local.store import outcomes, schedules
 from duestream.local.store.outcomes import OutcomeKind
 from duestream.local.store.schedules import ScheduleRow
 from duestream.local.store.writer import Transaction
@@ -77,11 +78,13 @@ def failure_of(error: Exception) -> Failure:
 
 def settle_success(tx: Transaction, row: ScheduleRow, attempt: Attempt) -> Settled:
     """The target has it."""
+    counts.delivered(tx, row, attempt)
     return _complete(tx, row, attempt, "delivered", None)
 
 
 def settle_skip(tx: Transaction, row: ScheduleRow, attempt: Attempt, reason: str) -> Settled:
     """There was nothing to do any more."""
+    counts.skipped(tx, row.group_name, attempt.now_ms)
     return _complete(tx, row, attempt, "skipped", reason)
 
 
@@ -101,6 +104,7 @@ def settle_failure(
         jitter: at random from [0, 1).
     """
     failure = failure_of(error)
+    counts.failed(tx, row, attempt, failure)
     reason = f"{failure.code}: {failure.message}"
     delivery = Delivery(from_ms(attempt.due_at_ms), attempt.number, _retry_of(row))
     match after_failure(delivery, failure, now=from_ms(attempt.now_ms), jitter=jitter):
@@ -111,7 +115,8 @@ def settle_failure(
             schedules.retry(tx, row, attempts=attempt.number, at_ms=at_ms, failure=reason)
             return Settled(row, attempt, None, reason, at_ms)
         case GiveUp() as decision:
-            problem = _dead_letter(tx, row, attempt, failure, decision, parameters)
+            counts.given_up(tx, row, attempt)
+            problem = put_delivery_letter(tx, row, attempt, failure, decision, parameters)
             if problem is None:
                 return _complete(tx, row, attempt, "dead_lettered", reason)
             return _complete(tx, row, attempt, "dropped", f"{reason}; {problem}")
@@ -127,6 +132,8 @@ def _retry_of(row: ScheduleRow) -> Retry:
 
 
 def _complete(tx: Transaction, row: ScheduleRow, attempt: Attempt, kind: OutcomeKind, reason: str | None) -> Settled:
+    if row.redrives is not None:
+        reason = "; ".join(filter(None, (reason, f"redrives delivery {row.redrives}")))
     outcome = outcomes.Outcome(
         kind=kind,
         delivery_id=attempt.delivery_id,
@@ -138,50 +145,3 @@ def _complete(tx: Transaction, row: ScheduleRow, attempt: Attempt, kind: Outcome
     )
     schedules.complete(tx, row, outcome)
     return Settled(row, attempt, kind, reason)
-
-
-def _dead_letter(
-    tx: Transaction,
-    row: ScheduleRow,
-    attempt: Attempt,
-    failure: Failure,
-    decision: GiveUp,
-    parameters: Mapping[str, Any],
-) -> str | None:
-    """Put the request into the schedule's dead-letter queue; says why it could not, if it could not."""
-    target = row.body["Target"]
-    queue_arn = target.get("DeadLetterConfig", {}).get("Arn")
-    if queue_arn is None:
-        return "no dead-letter queue is set"
-    name = queues.queue_name_of(queue_arn)
-    queue = queues.get_queue(tx.connection, name)
-    if queue is None:
-        return f"the dead-letter queue {name} does not exist"
-    body = json.dumps(parameters, ensure_ascii=False, separators=(",", ":"))
-    limit_bytes = queue.number("MaximumMessageSize") - MAX_ATTRIBUTES_BYTES
-    cut = body.encode()[:limit_bytes].decode(errors="ignore")
-    attributes = dead_letter_attributes(
-        schedule_arn=row.arn,
-        target_arn=target["Arn"],
-        scheduled_at=from_ms(attempt.due_at_ms),
-        execution_id=attempt.execution_id,
-        attempts=attempt.number,
-        failure=failure,
-        exhausted=decision.exhausted,
-        is_payload_truncated=cut != body,
-    )
-    try:
-        queues.send_message(
-            tx,
-            queue,
-            body=cut,
-            attributes={key: {"DataType": "String", "StringValue": value} for key, value in attributes.items()},
-            now_ms=attempt.now_ms,
-        )
-    except ServiceError as error:
-        return f"the dead-letter queue {name} refused it: {error.code}: {error.message}"
-    return None
-
-
-#: What the attributes of a dead letter may take of the queue's message size.
-MAX_ATTRIBUTES_BYTES = 8 * 1024

@@ -30,6 +30,7 @@ CREATE TABLE dead_letter (
 ) STRICT;
 CREATE INDEX dead_letter_by_message ON dead_letter (message_id);
 CREATE INDEX dead_letter_by_name ON dead_letter (name_hash);
+CREATE INDEX dead_letter_by_queue ON dead_letter (queue_name);
 
 -- The rules that were ever loaded, so that `why` can tell of those that are gone.
 CREATE TABLE known_rule (
