@@ -38,14 +38,16 @@ def main() -> None:
     measured = run(make(arguments.folder, with_peers=arguments.peers), arguments.only)
     known = measured.pop("facts")
     known_text = machine.sentence(known)  # type: ignore[arg-type]
+    is_whole = not any(table.columns == ("problem",) for found in measured.values() for table in found)  # type: ignore[attr-defined]
     if arguments.json:
         tables = {name: [table.as_json() for table in found] for name, found in measured.items()}  # type: ignore[attr-defined]
         print(json.dumps({"machine": known, "measures": tables}, ensure_ascii=False))
-        return
-    print(f"{known_text}.")
-    for found in measured.values():
-        for table in found:  # type: ignore[attr-defined]
-            print(f"\n{table.markdown()}")
+    else:
+        print(f"{known_text}.")
+        for found in measured.values():
+            for table in found:  # type: ignore[attr-defined]
+                print(f"\n{table.markdown()}")
+    sys.exit(0 if is_whole else 1)
 
 
 def run(how: plan.Plan, only: list[str] | None) -> dict[str, object]:
@@ -55,10 +57,16 @@ def run(how: plan.Plan, only: list[str] | None) -> dict[str, object]:
         if (only and name not in only) or (name == "peers" and not how.with_peers):
             continue
         begun = perf_counter()
-        measured[name] = measure(how)
+        try:
+            measured[name] = measure(how)
+        except (RuntimeError, TimeoutError) as error:
+            # The others are worth having all the same.
+            failed = Table(f"{name}: not measured", ("problem",), [(str(error),)])
+            measured[name] = [failed]
         print(f"{name}: {perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
-    if "floors" in measured and len(measured) > 2:
-        measured["ratios"] = [ratios.ratios(measured)]  # type: ignore[arg-type]
+    whole = {name: found for name, found in measured.items() if name != "facts" and len(found[0].columns) > 1}  # type: ignore[index]
+    if "floors" in whole and len(whole) > 1:
+        measured["ratios"] = [ratios.ratios(whole)]
     known = measured["facts"]
     known["fsync p50 ms at the end"] = round(machine.fsync_ms(how.folder), 3)  # type: ignore[index]
     known["load average at the end"] = round(os.getloadavg()[0], 2)  # type: ignore[index]
