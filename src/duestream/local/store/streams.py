@@ -313,6 +313,11 @@ def last_record_of_item(
     return connection.execute(_LAST_OF_ITEM, (sequence, table_id, *key)).get  # type: ignore[no-any-return]
 
 
+def newest_sequence(connection: apsw.Connection) -> int:
+    """The position of the newest record that is kept; 0: none is. One step down the tree."""
+    return connection.execute("SELECT max(sequence) FROM stream_record").get or 0
+
+
 def last_sequence(connection: apsw.Connection) -> int:
     """The position of the newest record there ever was; 0: none yet."""
     return connection.execute(_LAST_SEQUENCE).get or 0
