@@ -156,6 +156,7 @@ class LocalServer:
         # What the last stop cut short.
         scheduler.resume_group_deletions(self._store)
         dynamodb.resume_table_deletions(self._store)
+        sqs.mover_of(self._store, settings.clock).start()
         self._engine.start()
         await self._listener.start()
 
@@ -167,6 +168,7 @@ class LocalServer:
         await self._listener.stop(GRACE_SECONDS)
         await scheduler.stop_group_deletions()
         await dynamodb.stop_table_deletions()
+        await sqs.mover_of(self._store, self.settings.clock).stop()
         await self._close_store()
 
     async def _close_store(self) -> None:

@@ -11,7 +11,7 @@ import struct
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import apsw
 import msgspec
@@ -23,6 +23,14 @@ from duestream.local.store.writer import MessagesSent, Transaction
 MAX_VISIBILITY_TIMEOUT_SECONDS = 43_200
 #: More messages of one group are never in flight: a group is received only while none is.
 MAX_IN_FLIGHT_OF_GROUP = 10
+
+
+class Executes(Protocol):
+    """A connection or a transaction: what a query needs."""
+
+    def execute(self, sql: str, bindings: Any = ()) -> apsw.Cursor:
+        """Run one statement."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,65 @@ def count_messages(connection: apsw.Connection, queue: Queue, *, now_ms: int) ->
     ).fetchone()
     assert row is not None
     return MessageCounts(int(visible or 0), int(row[1]), int(row[0] - row[1]))
+
+
+#: Where a walk through a queue's messages stands: (visible_at_ms, sent_at_ms, row id) of the last one seen.
+Position = tuple[int, int, int]
+FROM_THE_FIRST: Position = (-(2**62), -(2**62), 0)
+
+
+def walk_messages(connection: Executes, queue: Queue, *, after: Position, limit: int, now_ms: int) -> list[Message]:
+    """Up to `limit` messages after a position, those that became or become visible first before the others, without
+    receiving them and without those past their retention."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM message WHERE queue_id = ? AND sent_at_ms > ?"
+        " AND (visible_at_ms, sent_at_ms, id) > (?, ?, ?) ORDER BY visible_at_ms, sent_at_ms, id LIMIT ?",
+        (queue.id, now_ms - _retention_ms(queue), *after, limit),
+    )
+    return [_message(row) for row in rows]
+
+
+def visible_messages(connection: Executes, queue: Queue, *, until_id: int, limit: int, now_ms: int) -> list[Message]:
+    """Up to `limit` messages that could be received now, those with an id up to `until_id`; of a FIFO queue in the
+    order of sending, without groups that have messages in flight."""
+    columns = ", ".join(f"m.{column.strip()}" for column in _COLUMNS.split(","))
+    if queue.is_fifo:
+        sql = (
+            f"SELECT {columns} FROM message m JOIN message_group g ON g.id = m.message_group_id WHERE m.queue_id = ?"
+            " AND g.available_at_ms <= ?2 AND m.visible_at_ms <= ?2 AND m.sent_at_ms > ? AND m.id <= ? ORDER BY m.id"
+        )
+    else:
+        sql = (
+            f"SELECT {columns} FROM message m WHERE m.queue_id = ? AND m.visible_at_ms <= ? AND m.sent_at_ms > ?"
+            " AND m.id <= ? ORDER BY m.visible_at_ms, m.sent_at_ms, m.id"
+        )
+    rows = connection.execute(f"{sql} LIMIT ?", (queue.id, now_ms, now_ms - _retention_ms(queue), until_id, limit))
+    return [_message(row) for row in rows]
+
+
+def get_message(connection: Executes, row_id: int) -> tuple[str, Message] | None:
+    """The message of that row, and the name of its queue."""
+    row = connection.execute(f"SELECT {_COLUMNS} FROM message WHERE id = ?", (row_id,)).fetchone()
+    if row is None:
+        return None
+    names: list[Any] = connection.execute(
+        "SELECT q.name FROM message m JOIN queue q ON q.id = m.queue_id WHERE m.id = ?", (row_id,)
+    ).fetchall()
+    return names[0][0], _message(row)
+
+
+def find_message(connection: Executes, queue: Queue, message_id: str) -> Message | None:
+    """A queue's message by its MessageId; looks through the whole queue."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM message WHERE queue_id = ? AND message_id = ?", (queue.id, message_id)
+    ).fetchone()
+    return None if row is None else _message(row)
+
+
+def remove_message(tx: Transaction, message: Message, *, now_ms: int) -> None:
+    """Take a message out of its queue, without a receipt handle."""
+    tx.execute("DELETE FROM message WHERE id = ?", (message.row_id,))
+    _refresh_groups(tx, {message.message_group_id}, now_ms)
 
 
 def _retention_ms(queue: Queue) -> int:
