@@ -33,6 +33,11 @@ class Store:
         return cls(open_database(folder))
 
     @property
+    def folder(self) -> Path:
+        """The data folder, for what is kept beside the database."""
+        return self._database.folder
+
+    @property
     def reader(self) -> apsw.Connection:
         """Sees everything that was acknowledged, and nothing else."""
         return self._database.read_connection

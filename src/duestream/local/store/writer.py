@@ -53,7 +53,17 @@ class MessagesSent:
     queue_id: int
 
 
-Announcement = RecordsWritten | ScheduleChanged | MessagesSent
+@dataclass(frozen=True, slots=True)
+class InvocationAccepted:
+    """An asynchronous invocation of a Lambda function waits to be carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappingsChanged:
+    """Event source mappings were made, changed or deleted."""
+
+
+Announcement = RecordsWritten | ScheduleChanged | MessagesSent | InvocationAccepted | MappingsChanged
 
 #: Something counted: name, schedule group, minute since 1970, how much (`metrics.count`).
 Measurement = tuple[str, str, int, float]
