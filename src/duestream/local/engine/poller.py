@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from duestream.clock import Alarm, Clock, to_ms
 from duestream.core.app import App
@@ -36,6 +37,8 @@ from duestream.local.store.streams import RecordRow
 from duestream.local.store.writer import RecordsWritten, Transaction
 
 logger = logging.getLogger("duestream.flow")
+
+T = TypeVar("T")
 
 BATCH_SIZE = 256
 #: Records of tables without rules move the checkpoint in memory only; it is written down this often.
@@ -115,6 +118,34 @@ class Poller:
         self._on_planned()
         return len(rows)
 
+    async def evaluate(self, function: Callable[[], T]) -> T:
+        """Run what calls users' rules, in the planning thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._planner, function)
+
+    async def plan_again(self, record: StreamRecord, rule: Rule) -> list[Operation]:
+        """What one rule makes of a record now, past what was planned of it before."""
+        now = self._clock.now()
+
+        def plan_it() -> list[Operation]:
+            planned = plan(record, [rule], now=now, place=self._place)
+            return [self._deliverable(operation, record) for operation in planned]
+
+        return await self.evaluate(plan_it)
+
+    def carry_out_again(
+        self, tx: Transaction, record: StreamRecord, operations: Sequence[Operation], item: ItemIdentity
+    ) -> None:
+        """Carry out what `plan_again` said."""
+        now_ms = self._clock.now_ms()
+        group = schedule_groups.put_group(tx, self._app.name, region=self._place.region, now_ms=now_ms)
+        for operation in operations:
+            if self._carry_out(tx, operation, item, group.id, now_ms) and logger.isEnabledFor(logging.INFO):
+                _log(record, operation)
+
+    def rule_of(self, table_name: str, rule_name: str) -> Rule | None:
+        """The rule, if the app that is loaded has it."""
+        return next((rule for rule in self._rules.get(table_name, ()) if rule.name == rule_name), None)
+
     def _plan(self, rows: Sequence[RecordRow]) -> list[_Planned]:
         """In the planning thread: what the rules make of these records, an item's last one counting."""
         identities = {
@@ -150,21 +181,26 @@ class Poller:
         there = {table_id for table_id in table_ids if tables.get_table_by_id(tx.connection, table_id) is not None}
         for of_record in planned:
             for operation in of_record.operations:
-                match operation:
-                    case PutSchedule() if of_record.item.table_id not in there:
-                        continue  # deleted meanwhile, with its items
-                    case PutSchedule(schedule):
-                        schedules.put_rule_schedule(tx, schedule, group_id=group.id, item=of_record.item, now_ms=now_ms)
-                    case DeleteSchedule(group_name, name):
-                        if not schedules.delete_schedule(tx, group_name, name):
-                            continue
-                    case SkipDelivery(schedule, reason):
-                        self._skip(tx, schedule, reason, of_record.item, now_ms)
-                    case DeadLetterRecord():
-                        self._dead_letter(tx, operation, of_record.item, now_ms)
+                if isinstance(operation, PutSchedule) and of_record.item.table_id not in there:
+                    continue  # deleted meanwhile, with its items
+                if not self._carry_out(tx, operation, of_record.item, group.id, now_ms):
+                    continue
                 effects.append((of_record.record, operation))
         streams.set_checkpoint(tx, self._app.name, last)
         return effects
+
+    def _carry_out(self, tx: Transaction, operation: Operation, item: ItemIdentity, group_id: int, now_ms: int) -> bool:
+        """Do what the plan says; says whether that had an effect."""
+        match operation:
+            case PutSchedule(schedule):
+                schedules.put_rule_schedule(tx, schedule, group_id=group_id, item=item, now_ms=now_ms)
+            case DeleteSchedule(group_name, name):
+                return schedules.delete_schedule(tx, group_name, name)
+            case SkipDelivery(schedule, reason):
+                self._skip(tx, schedule, reason, item, now_ms)
+            case DeadLetterRecord():
+                self._dead_letter(tx, operation, item, now_ms)
+        return True
 
     def _skip(self, tx: Transaction, schedule: Schedule, reason: str, item: ItemIdentity, now_ms: int) -> None:
         due_at_ms = to_ms(schedule.due_at)
