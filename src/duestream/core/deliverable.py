@@ -1,17 +1,19 @@
-"""Which targets this version delivers to: the one list that the API refuses by and the engine delivers by.
+"""Which targets are delivered to: the one list that the API refuses by and the engine delivers by.
 
-AWS takes two forms of a target: a resource's own ARN ("templated": an SQS queue stands for SendMessage), and
+`CALLS` are carried out here; all others go out to another endpoint, if there is one for them. AWS takes two forms of a target: a resource's own ARN ("templated": an SQS queue stands for SendMessage), and
 ``arn:aws:scheduler:::aws-sdk:<service>:<action>`` ("universal") with the request in the schedule's Input.
 Texts of refusals were measured against AWS (SEMANTICS.md B6, B8) where no comment says otherwise.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from duestream.core.forwarding import REMEDY
 from duestream.core.target_names import UNSUPPORTED_ACTION_PREFIXES
+from duestream.core.templated import TEMPLATES, check_resource
 from duestream.errors import ValidationException
 
 #: Documented in AWS's API reference (Target, Input).
@@ -56,13 +58,10 @@ CALLS: Mapping[tuple[str, str], Members] = {
     ("dynamodb", "updateItem"): _members("TableName Key", f"UpdateExpression {_CONDITION}"),
     ("dynamodb", "deleteItem"): _members("TableName Key", _CONDITION),
 }
-#: The action that a templated target of a service stands for.
-TEMPLATED_ACTIONS: Mapping[str, str] = {"sqs": "sendMessage"}
+#: Says what the request of a call that goes elsewhere must and may have.
+#: Raises ValidationException: there is no such call, or nowhere to send it to.
+Forwarded = Callable[[str, str], Members]
 
-#: Services whose resources AWS takes as templated targets (UG, "Using templated targets").
-_TEMPLATED_SERVICES = frozenset(
-    "codebuild codepipeline ecs events firehose inspector kinesis lambda sagemaker sns sqs states".split()  # noqa: SIM905 - a list of words
-)
 #: Of these AWS wants the Input to be JSON (API reference, Target).
 _JSON_SERVICES = frozenset(("events", "lambda", "states"))
 #: A target's further parameters, and the service whose templated targets alone take them.
@@ -78,14 +77,15 @@ _is_service = re.compile(r"[a-z0-9-]+\Z").match
 _is_action = re.compile(r"[a-z][a-zA-Z0-9]*\Z").match
 _read_arn = re.compile(r"arn:aws[a-z-]*:([^:]+):([^:]*):([^:]*):(.+)\Z", re.DOTALL).match
 _read_universal = re.compile(r"aws-sdk:([^:]+):([^:]+)\Z").match
-_is_queue_name = re.compile(r"(?:[a-zA-Z0-9_-]{1,80}|[a-zA-Z0-9_-]{1,75}\.fifo)\Z").match
 
 
 def parse_target_arn(target_arn: str) -> tuple[str, str]:
-    """Say which call of `CALLS` a target's ARN stands for. A queue of any account is the queue of that name here.
+    """Say which call a target's ARN stands for, as (service, action) of a universal target.
+
+    A queue of any account is the queue of that name here.
 
     Raises:
-        ValidationException: it is no target of AWS's, or none that this version delivers to; the text says which.
+        ValidationException: it is no target of AWS's.
     """
     service, region, account_id, resource = _arn_parts(target_arn)
     universal = _read_universal(resource)
@@ -96,30 +96,41 @@ def parse_target_arn(target_arn: str) -> tuple[str, str]:
             raise ValidationException(f"{service} is not a supported service for a target")
         if not _is_action(action) or _is_unsupported_action(action):
             raise ValidationException(f"{action} API is not supported")
-        if (service, action) not in CALLS:
-            raise _not_delivered(target_arn)
         return service, action
-    if service not in _TEMPLATED_SERVICES:
+    if service not in TEMPLATES:
         raise ValidationException(f"{service} is not a supported service for a target")
-    if service not in TEMPLATED_ACTIONS or not _is_queue_name(resource):
-        raise _not_delivered(target_arn)
-    return service, TEMPLATED_ACTIONS[service]
+    check_resource(service, resource, target_arn)
+    return TEMPLATES[service].call
 
 
-def check_target(target: Mapping[str, Any], *, region: str) -> None:
+def check_call(call: tuple[str, str], forwarded: Forwarded | None) -> Members:
+    """What the request of this call must and may have.
+
+    Raises:
+        ValidationException: there is no such call, or it is neither carried out here nor sent elsewhere.
+    """
+    if call in CALLS:
+        return CALLS[call]
+    if forwarded is None:
+        raise ValidationException(f"Targets {call[0]}:{call[1]} are not delivered by this server. {REMEDY}")
+    return forwarded(*call)
+
+
+def check_target(target: Mapping[str, Any], *, region: str, forwarded: Forwarded | None = None) -> None:
     """Check a target as CreateSchedule gives it, under AWS's names.
 
     Args:
         target: AWS's Target, of which the model's own constraints hold already.
         region: where the schedule is being made; templated targets must be there too.
+        forwarded: what goes elsewhere; None: nothing does.
 
     Raises:
-        ValidationException: as AWS refuses it, or because this version would not deliver to it.
+        ValidationException: as AWS refuses it, or because it would not be delivered.
     """
     target_arn: str = target["Arn"]
     text: str | None = target.get("Input")
     service, target_region, _, resource = _arn_parts(target_arn)
-    is_templated = service in _TEMPLATED_SERVICES
+    is_templated = service in TEMPLATES
     if is_templated and target_region != region:
         raise ValidationException(f"The target ARN provided does not match the current region {region}.")
     for block, its_service in _BLOCKS.items():
@@ -128,12 +139,27 @@ def check_target(target: Mapping[str, Any], *, region: str) -> None:
     if service in _JSON_SERVICES and text is not None:
         _parse_input(text)
     call = parse_target_arn(target_arn)
+    members = check_call(call, forwarded)
     if text is not None and len(text.encode()) > MAX_INPUT_BYTES:
         raise ValidationException("The maximum size of the Input field is 256 KB.")  # AWS's text is not known
     if is_templated:
-        _check_message_group(target.get("SqsParameters"), is_fifo=resource.endswith(".fifo"))
+        _check_blocks(service, target, is_fifo=resource.endswith(".fifo"))
     else:
-        _check_request(CALLS[call], text)
+        _check_request(members, text)
+
+
+def _check_blocks(service: str, target: Mapping[str, Any], *, is_fifo: bool) -> None:
+    """The further parameters that a templated target needs."""
+    block = TEMPLATES[service].block
+    if block is not None and target.get(block) is None:  # in the manner of the text for SqsParameters
+        raise ValidationException(f"Parameters {block} must be specified")
+    if service == "sqs":
+        _check_message_group(target.get("SqsParameters"), is_fifo=is_fifo)
+    if service == "ecs":
+        parameters = target["EcsParameters"]
+        if parameters.get("LaunchType") == "FARGATE" and parameters.get("NetworkConfiguration") is None:
+            # That AWS refuses it was measured, its text is not known.
+            raise ValidationException("Parameters NetworkConfiguration must be specified")
 
 
 def _arn_parts(arn: str) -> tuple[str, str, str, str]:
@@ -186,11 +212,3 @@ def _parse_input(text: str) -> Any:
 def _refuse_constant(text: str) -> None:
     """NaN and Infinity are Python's, not JSON's."""
     raise ValueError(text)
-
-
-def _not_delivered(target_arn: str) -> ValidationException:
-    universal = ", ".join(f"arn:aws:scheduler:::aws-sdk:{service}:{action}" for service, action in CALLS)
-    return ValidationException(
-        f"This version of duestream does not deliver to {target_arn}. "
-        f"It delivers to the ARN of an SQS queue, and to the universal targets {universal}."
-    )

@@ -8,6 +8,7 @@ from typing import Literal
 from duestream.core.json_text import moment_text
 from duestream.core.schedule import Retry
 from duestream.core.target import HTTP_DESTINATION, universal_arn
+from duestream.core.templated import TEMPLATES
 
 #: The first wait; each further one doubles.
 FIRST_BACKOFF = timedelta(seconds=1)
@@ -141,29 +142,12 @@ def dead_letter_attributes(
     return attributes
 
 
-#: The call that each templated target stands for, by the service in its ARN (User Guide, "Templated targets").
-_TEMPLATED_CALLS = {
-    "codebuild": ("codebuild", "startBuild"),
-    "codepipeline": ("codepipeline", "startPipelineExecution"),
-    "ecs": ("ecs", "runTask"),
-    "events": ("eventbridge", "putEvents"),
-    "firehose": ("firehose", "putRecord"),
-    "inspector": ("inspector", "startAssessmentRun"),
-    "kinesis": ("kinesis", "putRecord"),
-    "lambda": ("lambda", "invoke"),
-    "sagemaker": ("sagemaker", "startPipelineExecution"),
-    "sns": ("sns", "publish"),
-    "sqs": ("sqs", "sendMessage"),
-    "states": ("sfn", "startExecution"),
-}
-
-
 def called_arn(target_arn: str) -> str:
     """A target ARN in its universal form: a queue's is ``arn:aws:scheduler:::aws-sdk:sqs:sendMessage``."""
     parts = target_arn.split(":", 5)
-    if len(parts) < 6 or parts[2] not in _TEMPLATED_CALLS or parts[5] == HTTP_DESTINATION:
+    if len(parts) < 6 or parts[2] not in TEMPLATES or parts[5] == HTTP_DESTINATION:
         return target_arn
-    service, action = _TEMPLATED_CALLS[parts[2]]
+    service, action = TEMPLATES[parts[2]].call
     return universal_arn(service, action, parts[1])
 
 

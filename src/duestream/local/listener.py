@@ -380,7 +380,8 @@ class Connection(asyncio.Protocol):
         lines = [_STATUS_LINES.get(response.status) or f"HTTP/1.1 {response.status} \r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in response.headers.items()]
         lines.append(self._listener.date_line())
-        lines.append(f"Content-Length: {len(response.body)}\r\n")
+        if not (is_head and "Content-Length" in response.headers):  # that of a body which is elsewhere
+            lines.append(f"Content-Length: {len(response.body)}\r\n")
         lines.append("\r\n" if keep_alive else "Connection: close\r\n\r\n")
         head = "".join(lines).encode("latin-1")
         return head if is_head else head + response.body

@@ -1,7 +1,7 @@
 """What a schedule's target asks for, read: which service, which action, with which parameters."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from duestream.clock import from_ms
 from duestream.core.deliverable import CALLS, parse_target_arn
 from duestream.core.target import HTTP_DESTINATION
+from duestream.core.templated import templated_request
 from duestream.errors import ValidationException
 
 #: Targets that only rules have: `HttpRequest`, and functions that run when due.
@@ -31,6 +32,16 @@ class Attempt:
     #: Only of this attempt.
     execution_id: str
 
+    @property
+    def scheduled_time(self) -> str:
+        """The due time as EventBridge Scheduler writes it, to the second."""
+        return f"{from_ms(self.due_at_ms):%Y-%m-%dT%H:%M:%SZ}"
+
+    @property
+    def account_id(self) -> str:
+        """The schedule's."""
+        return self.schedule_arn.split(":", 5)[4]
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -39,6 +50,8 @@ class Call:
     service: str
     action: str
     parameters: Mapping[str, Any]
+    #: Where it is made, if what it names says so; None: where the schedule is.
+    region: str | None = None
 
 
 @lru_cache(maxsize=1024)
@@ -46,7 +59,7 @@ def service_and_action(target_arn: str) -> tuple[str, str]:
     """Which call a target ARN stands for, such as ("ses", "sendEmail").
 
     Raises:
-        ValidationException: none that this version delivers.
+        ValidationException: none of AWS's.
     """
     parts = target_arn.split(":", 5)
     if parts[2:3] == ["events"] and parts[-1] == HTTP_DESTINATION:
@@ -65,11 +78,20 @@ def read_call(target: Mapping[str, Any], attempt: Attempt) -> Call:
     arn = target["Arn"]
     service, action = service_and_action(arn)
     text = with_context(target.get("Input") or "", attempt)
-    if service != "sqs" or ":aws-sdk:" in arn:
-        return Call(service, action, _checked_members(service, action, _read_object(text)))
-    parameters = {"MessageBody": text, "QueueUrl": arn}
-    group_id = target.get("SqsParameters", {}).get("MessageGroupId")
-    return Call(service, action, parameters if group_id is None else {**parameters, "MessageGroupId": group_id})
+    if ":aws-sdk:" in arn or (service, action) in (HTTP_REQUEST, WHEN_DUE):
+        parameters = _checked_members(service, action, _read_object(text))
+        return Call(service, action, parameters, _region_of(parameters.values()))
+    return Call(service, action, templated_request(target, text, attempt), _region_of((arn,)))
+
+
+def _region_of(values: Iterable[Any]) -> str | None:
+    """The region of the first ARN that has one."""
+    for value in values:
+        if isinstance(value, str) and value.startswith("arn:"):
+            parts = value.split(":", 4)
+            if len(parts) == 5 and parts[3]:
+                return parts[3]
+    return None
 
 
 def _read_object(text: str) -> Mapping[str, Any]:
@@ -101,7 +123,7 @@ def with_context(text: str, attempt: Attempt) -> str:
         return text
     for keyword, value in (
         ("schedule-arn", attempt.schedule_arn),
-        ("scheduled-time", f"{from_ms(attempt.due_at_ms):%Y-%m-%dT%H:%M:%SZ}"),
+        ("scheduled-time", attempt.scheduled_time),
         ("execution-id", attempt.execution_id),
         ("attempt-number", str(attempt.number)),
     ):

@@ -36,6 +36,12 @@ def _loader() -> Any:
     return Loader(include_default_search_paths=True, extra_search_paths=[])
 
 
+@lru_cache(maxsize=1)
+def available_services() -> frozenset[str]:
+    """The name of every service that botocore knows."""
+    return frozenset(_loader().list_available_services("service-2"))
+
+
 @lru_cache(maxsize=32)
 def service_model(service: str) -> Any:
     """botocore's ServiceModel of a service (botocore's name of it: ``dynamodbstreams``, ``sesv2``). Loaded once.

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable
 
+from duestream.core.forwarding import REMEDY
 from duestream.errors import ServiceError
 
 
@@ -83,4 +84,4 @@ def unknown_operation(service: str, operation: str, served: Iterable[str]) -> Un
 def unknown_service(what: str, served: Iterable[str]) -> UnknownOperationException:
     """For a request to a service that we do not have."""
     names = ", ".join(sorted(served))
-    return UnknownOperationException(f"{what} is not served here. Served services: {names}.")
+    return UnknownOperationException(f"{what} is not served here. Served services: {names}. {REMEDY}")

@@ -61,6 +61,13 @@ class _Signer(SigV4Auth):  # type: ignore[misc]  # botocore is untyped
         return request.context["body_sha256"]  # type: ignore[no-any-return]
 
 
+class _S3Signer(_Signer):
+    """S3 signs a path as it is sent, all others encode it once more."""
+
+    def _normalize_url_path(self, path: str) -> str:
+        return path
+
+
 def verify(request: HttpRequest, *, signing_name: str | None, credentials: Mapping[str, str], now: datetime) -> None:
     """Check the request's signature against the secrets of the access keys.
 
@@ -209,6 +216,8 @@ def _signature(request: HttpRequest, claim: _Claim, secret: str) -> str:
     url = f"http://{request.headers['host']}{request.path}" + (f"?{query}" if query else "")
     unsigned = AWSRequest(request.method, url)
     unsigned.context.update(timestamp=claim.date, signed_headers=signed_headers, body_sha256=body_sha256)
-    signer = _Signer(Credentials(claim.access_key_id, secret), service, region)
+    if service == "s3" and claim.expires is not None:
+        unsigned.context["body_sha256"] = "UNSIGNED-PAYLOAD"  # who presigns for S3 does not know the body yet
+    signer = (_S3Signer if service == "s3" else _Signer)(Credentials(claim.access_key_id, secret), service, region)
     text = signer.string_to_sign(unsigned, signer.canonical_request(unsigned))
     return str(signer.signature(text, unsigned))
