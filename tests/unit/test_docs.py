@@ -76,6 +76,7 @@ def test_no_environment_variable_is_documented_that_nobody_reads() -> None:
 
 
 _TITLES = {
+    "cloudwatch": "CloudWatch",
     "dynamodb": "DynamoDB",
     "dynamodbstreams": "DynamoDB Streams",
     "scheduler": "EventBridge Scheduler",

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
-from duestream.local.services import dynamodb, scheduler, ses, sesv2, sqs, streams, sts
+from duestream.local.services import cloudwatch, dynamodb, scheduler, ses, sesv2, sqs, streams, sts
 from duestream.local.services.context import Operation
 
 #: Services under botocore's names.
 SERVICES: Mapping[str, Mapping[str, Operation]] = {
+    "cloudwatch": cloudwatch.OPERATIONS,
     "dynamodb": dynamodb.OPERATIONS,
     "dynamodbstreams": streams.OPERATIONS,
     "scheduler": scheduler.OPERATIONS,

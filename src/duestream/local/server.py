@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import logging
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,23 +18,31 @@ from duestream.clock import Clock, SystemClock
 from duestream.core.app import App
 from duestream.core.schedule import Place
 from duestream.errors import Error, InternalServerError, ServiceError, SettingsError
-from duestream.local import pages
+from duestream.local import pages, prometheus
 from duestream.local.engine.engine import Engine
 from duestream.local.engine.smtp import SmtpRelay, SmtpSettings
 from duestream.local.guard import Guard, is_loopback
-from duestream.local.listener import Listener
+from duestream.local.listener import MAX_BODY_BYTES, Listener
 from duestream.local.operations import LONG_POLLS, SERVICES
+from duestream.local.request_counts import UNKNOWN, RequestCounts
 from duestream.local.services import dynamodb, scheduler, sqs
 from duestream.local.services.context import Operation, RequestContext
 from duestream.local.store.store import Store
 from duestream.local.wire import route, sigv4
 from duestream.local.wire.aws_json import AwsJson
 from duestream.local.wire.codec import Codec
-from duestream.local.wire.http import HttpRequest, HttpResponse
+from duestream.local.wire.http import HttpRequest, HttpResponse, unpacked
 from duestream.local.wire.query import Query
-from duestream.local.wire.refusals import InternalFailure, InternalServerException, unknown_operation, unknown_service
+from duestream.local.wire.refusals import (
+    InternalFailure,
+    InternalServerException,
+    SerializationException,
+    unknown_operation,
+    unknown_service,
+)
 from duestream.local.wire.rest_json import RestJson
 from duestream.local.wire.route import Destination
+from duestream.local.wire.rpc_v2_cbor import RpcV2Cbor
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +55,12 @@ _INTERNAL_ERRORS: dict[str, type[ServiceError]] = {
     "dynamodbstreams": InternalServerError,
     "scheduler": InternalServerException,
 }
-_CODECS: dict[str, Callable[[str], Codec]] = {route.JSON: AwsJson, route.REST_JSON: RestJson, route.QUERY: Query}
+_CODECS: dict[str, Callable[[str], Codec]] = {
+    route.JSON: AwsJson,
+    route.REST_JSON: RestJson,
+    route.QUERY: Query,
+    route.CBOR: RpcV2Cbor,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +120,8 @@ class LocalServer:
         self._store: Store | None = None
         self._listener = Listener(self.answer, settings.clock)
         self._guard: Guard | None = None
+        self._requests = RequestCounts()
+        self.pages["GET", prometheus.PATH] = pages.Page(self._metrics, is_open=True)
         self._request_ids = (f"{secrets.token_hex(4)}-{secrets.token_hex(2)}", itertools.count(1))
 
     @property
@@ -180,11 +196,19 @@ class LocalServer:
         self._store = None
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
-        """Answer one request, whatever happens."""
+        """Answer one request, whatever happens, and count it."""
+        started = time.perf_counter()
+        called = _Called()
+        response = await self._answer(request, called)
+        self._requests.count(called.service, called.operation, response.status, time.perf_counter() - started)
+        return response
+
+    async def _answer(self, request: HttpRequest, called: "_Called") -> HttpResponse:
         request_id = self._next_request_id()
         try:
             page = self.pages.get((request.method, request.path))
             if page is not None:
+                called.service, called.operation = "page", f"{request.method} {request.path}"
                 return await self._answer_page(page, request, request_id)
             destination = route.destination_of(request)
             service = destination.service
@@ -192,9 +216,10 @@ class LocalServer:
                 return self._refuse_service(request, destination, request_id)
         except Exception as error:  # noqa: BLE001 - the edge: nothing may pass
             return pages.refusal(self._service_error(error, None, request_id), request_id)
+        called.service = service
         codec = codec_of(service, destination.protocol)
         try:
-            return await self._answer_operation(request, service, destination.region, codec, request_id)
+            return await self._answer_operation(request, called, destination.region, codec, request_id)
         except Exception as error:  # noqa: BLE001 - the edge: nothing may pass
             return codec.refusal(self._service_error(error, service, request_id), request_id)
 
@@ -206,15 +231,19 @@ class LocalServer:
         return await page.answer(self._context(request, region, request_id), request)
 
     async def _answer_operation(
-        self, request: HttpRequest, service: str, region: str, codec: Codec, request_id: str
+        self, request: HttpRequest, called: "_Called", region: str, codec: Codec, request_id: str
     ) -> HttpResponse:
+        service = called.service
         self._check_host(request)
         if self.settings.credentials:
             self._check_signature(request, route.signing_name(service))
+        if "content-encoding" in request.headers:
+            request = _unpacked(request)
         name = codec.operation_of(request)
         operation = SERVICES[service].get(name)
         if operation is None:
             raise unknown_operation(service, name, SERVICES[service])
+        called.operation = name
         parameters = codec.parameters(name, request)
         context = self._context(request, region, request_id)
         if (service, name) in LONG_POLLS:
@@ -242,6 +271,21 @@ class LocalServer:
         if destination.protocol == route.QUERY:
             return codec_of("sts", route.QUERY).refusal(error, request_id)
         return pages.refusal(error, request_id)
+
+    async def _metrics(self, context: RequestContext, request: HttpRequest) -> HttpResponse:
+        """GET /metrics: for Prometheus. Where requests must be signed, an access key as name and password will do."""
+        credentials = self.settings.credentials
+        if credentials and not prometheus.has_password(request.headers.get("authorization", ""), credentials):
+            try:
+                self._check_signature(request, None)
+            except ServiceError as error:
+                refused = pages.refusal(error, context.request_id)
+                asked = {**refused.headers, "WWW-Authenticate": 'Basic realm="duestream"'}
+                return HttpResponse(401, refused.body, asked)
+        app_name = None if self.app is None else self.app.name
+        exporter = prometheus.Exporter(self.store, self.engine, self._requests, self.settings.clock, app_name)
+        text, content_type = await exporter.render()
+        return HttpResponse(200, text, {"Content-Type": content_type})
 
     def _check_host(self, request: HttpRequest) -> None:
         assert self._guard is not None
@@ -281,6 +325,22 @@ class LocalServer:
     def _next_request_id(self) -> str:
         prefix, numbers = self._request_ids
         return f"{prefix}-4000-8000-{next(numbers):012x}"
+
+
+class _Called:
+    """What a request turned out to call, for its count."""
+
+    __slots__ = ("operation", "service")
+
+    def __init__(self) -> None:
+        self.service = self.operation = UNKNOWN
+
+
+def _unpacked(request: HttpRequest) -> HttpRequest:
+    try:
+        return unpacked(request, MAX_BODY_BYTES)
+    except ValueError as error:
+        raise SerializationException(str(error)) from None
 
 
 @lru_cache(maxsize=64)

@@ -18,6 +18,7 @@ import apsw
 
 from duestream.clock import Clock
 from duestream.errors import ConditionalCheckFailedException, Error, ServiceError, ValidationException
+from duestream.local.engine import counts
 from duestream.local.engine.call import Attempt, Call, read_call, service_and_action
 from duestream.local.engine.inside import INSIDE
 from duestream.local.engine.settle import (
@@ -155,6 +156,11 @@ class Deliveries:
     def in_progress(self) -> int:
         """How many are started and not settled."""
         return len(self._started)
+
+    @property
+    def held(self) -> int:
+        """How many are due, and wait until planning has come further."""
+        return len(self._held)
 
     def attach(self, timer: Timer) -> None:
         """Tell who is to be asked to hand over again. Before the first `start`."""
@@ -329,7 +335,9 @@ class Deliveries:
             tx.execute("ROLLBACK TO delivery")
             if row.rule is not None and isinstance(error, ConditionalCheckFailedException):
                 return settle_skip(tx, row, attempt, "the item is not as the condition demands any more")
+            counts.attempted(tx, row, attempt)
             return settle_failure(tx, row, attempt, error, parameters=parameters, jitter=self._random.random())
+        counts.attempted(tx, row, attempt)
         return settle_success(tx, row, attempt)
 
     def _claim(
@@ -342,11 +350,14 @@ class Deliveries:
         attempt = attempt_of(row, number=schedules.begin_attempt(tx, row), now_ms=now_ms)
         try:
             call = read_call(row.body["Target"], attempt)
-            return _Claimed(row, attempt, call, target.prepare(tx, call))
+            prepared = target.prepare(tx, call)
         except NothingToDoError as error:
             return settle_skip(tx, row, attempt, str(error))
         except ServiceError as error:
+            counts.attempted(tx, row, attempt)
             return settle_failure(tx, row, attempt, error, parameters={}, jitter=self._random.random())
+        counts.attempted(tx, row, attempt)
+        return _Claimed(row, attempt, call, prepared)
 
     async def _send(self, target: OutsideTarget, claimed: _Claimed) -> Settled | None:
         row, call = claimed.row, claimed.call
@@ -379,6 +390,7 @@ class Deliveries:
                 outcomes.record_outcome(
                     tx, outcome, group_name=row.group_name, name=row.name, rule=row.rule, table_id=row.table_id
                 )
+                counts.delivered(tx, row, attempt)
                 return Settled(row, attempt, "delivered")
             if not is_current:
                 return None

@@ -17,7 +17,7 @@ from duestream.local.engine.outside import HttpRequests, RelayedEmails
 from duestream.local.engine.poller import Poller
 from duestream.local.engine.smtp import SmtpRelay
 from duestream.local.engine.timer import Timer
-from duestream.local.store import schedules, streams
+from duestream.local.store import metrics, streams
 from duestream.local.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Engine:
     @property
     def pending(self) -> int:
         """How many schedules have something to come."""
-        return schedules.count_pending(self._store.reader)
+        return metrics.pending_schedules(self._store.reader)
 
     @property
     def in_progress(self) -> int:
@@ -67,6 +67,19 @@ class Engine:
         if self._poller is None:
             return 0
         return max(0, streams.last_sequence(self._store.reader) - self._poller.planned_through)
+
+    @property
+    def held(self) -> int:
+        """How many due deliveries wait until their item's changes are planned."""
+        return self._deliveries.held
+
+    @property
+    def stream_lag_seconds(self) -> float:
+        """Age of the oldest stream record that is not planned yet; 0 where all are."""
+        if self._poller is None:
+            return 0.0
+        created_at_ms = streams.created_after(self._store.reader, self._poller.planned_through)
+        return 0.0 if created_at_ms is None else max(0, self._clock.now_ms() - created_at_ms) / 1000
 
     async def prepare(self) -> list[str]:
         """Make what the app declares; says what was made.

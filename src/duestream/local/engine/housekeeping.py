@@ -48,7 +48,13 @@ class Housekeeper:
 
     async def run_once(self) -> None:
         """Remove everything that is past its time, in small transactions."""
-        for step in (self._trim_streams, self._delete_messages, self._delete_outcomes, self._delete_letters, self._delete_metrics):
+        for step in (
+            self._trim_streams,
+            self._delete_messages,
+            self._delete_outcomes,
+            self._delete_letters,
+            self._delete_metrics,
+        ):
             while not self.stopping and await self._store.write(step):
                 pass
 

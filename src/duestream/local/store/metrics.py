@@ -220,10 +220,17 @@ def read_samples(
     unit: str | None,
     from_minute: int,
     until_minute: int,
-) -> Iterator[tuple[str, int, Samples]]:
-    """(unit, minute, values) of a metric in the span, oldest first; `unit` None: of every unit.
+    period: int = 1,
+    with_distributions: bool = False,
+) -> Iterator[tuple[int, str, Samples]]:
+    """(number of the period, unit, values) of a metric in the span, oldest first.
 
     Without dimensions, one of the engine's own metrics is that of the account: the sum over the schedule groups.
+
+    Args:
+        unit: None: of every unit.
+        period: its length in minutes.
+        with_distributions: what percentiles need. There may be several rows for a period and unit then.
     """
     read = ATTEMPTED if (namespace, name) == (SCHEDULER, THROTTLED) else name
     conditions, bindings = ["namespace = ?", "name = ?"], [namespace, read]
@@ -233,17 +240,19 @@ def read_samples(
     if unit is not None:
         conditions.append("unit = ?")
         bindings.append(unit)
+    columns = "total(b.samples), total(b.sum), min(b.minimum), max(b.maximum), NULL"
+    grouping = "GROUP BY 1, m.unit "
+    if with_distributions:
+        columns, grouping = "b.samples, b.sum, b.minimum, b.maximum, b.distribution", ""
     rows: Any = connection.execute(
-        "SELECT m.unit, b.minute, b.samples, b.sum, b.minimum, b.maximum, b.distribution FROM metric m "
-        "JOIN metric_minute b ON b.metric_id = m.id "
-        f"WHERE {' AND '.join(conditions)} AND b.minute >= ? AND b.minute < ? ORDER BY b.minute, m.unit",
-        (*bindings, from_minute, until_minute),
+        f"SELECT (b.minute - ?) / ?, m.unit, {columns} FROM metric m JOIN metric_minute b ON b.metric_id = m.id "
+        f"WHERE {' AND '.join(conditions)} AND b.minute >= ? AND b.minute < ? {grouping}ORDER BY 1, m.unit",
+        (from_minute, period, *bindings, from_minute, until_minute),
     )
-    for of_unit, minute, samples, total, minimum, maximum, distribution in rows:
+    for number, of_unit, samples, total, minimum, maximum, distribution in rows:
         if read != name:
-            yield of_unit, minute, Samples(samples, 0.0, 0.0, 0.0, None)
-        else:
-            yield of_unit, minute, Samples(samples, total, minimum, maximum, _decode(distribution))
+            total = minimum = maximum = 0.0
+        yield number, of_unit, Samples(samples, total, minimum, maximum, _decode(distribution))
 
 
 def list_metrics(

@@ -318,6 +318,14 @@ def newest_sequence(connection: apsw.Connection) -> int:
     return connection.execute("SELECT max(sequence) FROM stream_record").get or 0
 
 
+def created_after(connection: apsw.Connection, sequence: int) -> int | None:
+    """When the first record beyond this one was written (milliseconds); None: there is none."""
+    found = connection.execute(
+        "SELECT created_at_ms FROM stream_record WHERE sequence > ? ORDER BY sequence LIMIT 1", (sequence,)
+    ).get
+    return int(found) if found is not None else None  # type: ignore[arg-type]  # an INTEGER column
+
+
 def last_sequence(connection: apsw.Connection) -> int:
     """The position of the newest record there ever was; 0: none yet."""
     return connection.execute(_LAST_SEQUENCE).get or 0

@@ -4,22 +4,24 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
+from duestream.local.wire import rpc_v2_cbor
 from duestream.local.wire.http import HttpRequest
 from duestream.local.wire.query import form_of
 from duestream.local.wire.refusals import SerializationException
 
 DEFAULT_REGION = "us-east-1"
 
-JSON, REST_JSON, QUERY = "json", "rest-json", "query"
+JSON, REST_JSON, QUERY, CBOR = "json", "rest-json", "query", "smithy-rpc-v2-cbor"
 
 #: X-Amz-Target's first half to service.
 _TARGETS = {
     "DynamoDB_20120810": "dynamodb",
     "DynamoDBStreams_20120810": "dynamodbstreams",
     "AmazonSQS": "sqs",
+    "GraniteServiceVersion20100801": "cloudwatch",
 }
 #: The query protocol's Version to service.
-_VERSIONS = {"2011-06-15": "sts", "2012-11-05": "sqs", "2010-12-01": "ses"}
+_VERSIONS = {"2011-06-15": "sts", "2012-11-05": "sqs", "2010-12-01": "ses", "2010-08-01": "cloudwatch"}
 #: The beginnings of paths to service.
 _PATHS = (
     ("/v2/email/", "sesv2"),
@@ -35,9 +37,10 @@ _SCOPES = {
     "email": ("ses", QUERY),
     "scheduler": ("scheduler", REST_JSON),
     "dynamodb": ("dynamodb", JSON),
+    "monitoring": ("cloudwatch", QUERY),
 }
 #: What the credential scope names, where that is not the service's own name.
-_SIGNING_NAMES = {"dynamodbstreams": "dynamodb", "sesv2": "ses"}
+_SIGNING_NAMES = {"dynamodbstreams": "dynamodb", "sesv2": "ses", "cloudwatch": "monitoring"}
 
 #: Services we do not have, whose clients read errors as XML though they send no form.
 _XML_SERVICES = frozenset({"s3", "s3express", "s3-outposts", "route53", "cloudfront"})
@@ -68,8 +71,14 @@ def destination_of(request: HttpRequest) -> Destination:
     if target is not None:
         prefix, _, _ = target.rpartition(".")
         return Destination(_TARGETS.get(prefix), JSON, region, f"X-Amz-Target {target[:200]!r}")
+    if request.headers.get(rpc_v2_cbor.PROTOCOL_HEADER) == rpc_v2_cbor.PROTOCOL:
+        called = rpc_v2_cbor.PATH.fullmatch(request.path)
+        if called:
+            return Destination(
+                _TARGETS.get(called["service"]), CBOR, region, f"The service {called['service'][:200]!r}"
+            )
     for beginning, service in _PATHS:
-        if request.path.startswith(beginning):
+        if request.path.startswith(beginning) and scope_service in ("", signing_name(service)):
             return Destination(service, REST_JSON, region, service)
     if is_form(request):
         version = _version_of(request)

@@ -37,9 +37,17 @@ def is_opaque(shape: Any) -> bool:
 
 
 class Shapes:
-    """Readers and writers of one service, each compiled when it is first asked for."""
+    """Readers and writers of one service, each compiled when it is first asked for.
 
-    def __init__(self) -> None:
+    Args:
+        readers, writers: of the scalar types, where they are not those of JSON.
+    """
+
+    def __init__(
+        self, readers: Mapping[str, Reader] | None = None, writers: Mapping[str, Writer] | None = None
+    ) -> None:
+        self._scalar_readers = SCALAR_READERS if readers is None else readers
+        self._scalar_writers = _SCALAR_WRITERS if writers is None else writers
         self._readers: dict[str, Reader] = {}
         self._writers: dict[str, Writer | None] = {}
         self._open: set[str] = set()
@@ -49,7 +57,7 @@ class Shapes:
         if is_opaque(shape):
             return _as_it_is
         if shape.type_name not in ("structure", "list", "map"):
-            return _SCALAR_READERS[shape.type_name]
+            return self._scalar_readers[shape.type_name]
         name = shape.name
         if name in self._readers:
             return self._readers[name]
@@ -103,7 +111,7 @@ class Shapes:
         if is_opaque(shape):
             return None
         if shape.type_name not in ("structure", "list", "map"):
-            return _SCALAR_WRITERS.get(shape.type_name)
+            return self._scalar_writers.get(shape.type_name)
         name = shape.name
         if name in self._writers:
             return self._writers[name]
@@ -237,7 +245,7 @@ def write_timestamp(value: datetime | float) -> float | int:
     return moments.to_epoch(value)
 
 
-_SCALAR_READERS: dict[str, Reader] = {
+SCALAR_READERS: dict[str, Reader] = {
     "string": _read_string,
     "character": _read_string,
     "integer": _read_integer,
