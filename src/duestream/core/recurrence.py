@@ -115,13 +115,16 @@ class Series:
                 beyond = middle
         return self.next_after(after)
 
-    def caught_up(self, due_at: datetime, now: datetime, policy: CatchUp) -> "CaughtUp":
-        """What is to be delivered of an occurrence that is due, and of those that have become due since.
+    def caught_up(
+        self, due_at: datetime, now: datetime, policy: CatchUp, *, on_time: timedelta = ON_TIME
+    ) -> "CaughtUp":
+        """What is to be delivered of an occurrence that is late, and of those that have become due since.
 
         Args:
             due_at: the occurrence; not later than `now`.
             now: the present moment.
             policy: see `CatchUp`.
+            on_time: how late the last one may be for ``skip`` to deliver it still.
         """
         more = self.count(due_at, now)
         if policy == "deliver_all":
@@ -131,7 +134,7 @@ class Series:
             return CaughtUp(self._nth_from_last(due_at, now, MAX_CAUGHT_UP), surplus)
         last = due_at if more == 0 else self.last_until(due_at, now)
         assert last is not None, "there is the occurrence itself"
-        if policy == "skip" and now - last > ON_TIME:
+        if policy == "skip" and now - last > on_time:
             return CaughtUp(None, more + 1)
         return CaughtUp(last, more)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from duestream.core.record import Item
+from duestream.core.recurrence import Recurrence
 
 MAX_NAME_LENGTH = 64
 #: What is left for a rule's name beside the hash and the number of the target.
@@ -59,10 +60,11 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A one-time schedule that a rule asked for on behalf of one item."""
+    """A schedule that a rule asked for on behalf of one item."""
 
     name: str
     group_name: str
+    #: Of a recurring schedule: the first occurrence.
     due_at: datetime
     invocation: Invocation
     retry: Retry
@@ -71,6 +73,10 @@ class Schedule:
     key: Item = field(hash=False)
     #: Where a delivery ends that is given up; None: dropped, and counted.
     dead_letter_queue_arn: str | None = None
+    #: None: it is one-time.
+    recurrence: Recurrence | None = None
+    #: Of a recurring schedule: what a rate counts from.
+    anchor_at: datetime | None = None
 
 
 def schedule_name(table_name: str, rule: str, key: Item, number: int = 0) -> str:

@@ -24,7 +24,7 @@ from duestream.local.services.scheduler.errors import (
     ResourceNotFoundException,
     ServiceQuotaExceededException,
 )
-from duestream.local.store import schedule_groups, schedules
+from duestream.local.store import rule_schedules, schedule_groups, schedules
 from duestream.local.store.outcomes import Outcome, OutcomeKind
 from duestream.local.store.schedules import ItemIdentity, ScheduleRow
 from duestream.local.store.store import Store
@@ -216,13 +216,106 @@ def test_what_aws_refuses_is_refused_at_create_and_at_update(
     with_scheduler(tmp_path, body)
 
 
-@pytest.mark.parametrize("expression", ["rate(5 minutes)", "cron(0 18 ? * MON-FRI *)"])
-def test_recurring_schedules_are_refused_until_they_are_delivered(tmp_path: Path, expression: str) -> None:
+RECURRING = [
+    # User Guide, "Rate-based schedules": at once, or at the StartDate
+    ("rate(5 minutes)", {}, NOW),
+    ("rate(5 minutes)", {"StartDate": NOW + timedelta(hours=2)}, NOW + timedelta(hours=2)),
+    # ours: a StartDate that AWS still takes is caught up with
+    ("rate(1 day)", {"StartDate": NOW - timedelta(minutes=4)}, NOW - timedelta(minutes=4)),
+    ("cron(0 18 ? * MON-FRI *)", {}, NOW.replace(hour=18)),
+    ("cron(0 12 * * ? *)", {}, NOW),
+    ("cron(0 18 ? * MON-FRI *)", {"StartDate": NOW + timedelta(hours=7)}, NOW.replace(day=2, hour=18)),
+    ("cron(0 18 ? * MON-FRI *)", {"ScheduleExpressionTimezone": "Asia/Bangkok"}, NOW.replace(day=2, hour=11)),
+    ("cron(0 18 ? * MON-FRI *)", {"EndDate": NOW + timedelta(hours=5)}, None),
+    ("cron(0 12 29 2 ? 2031)", {}, None),
+]
+
+
+@pytest.mark.parametrize(("expression", "members", "first"), RECURRING)
+def test_a_recurring_schedule_has_its_first_occurrence(
+    tmp_path: Path, expression: str, members: dict[str, Any], first: datetime | None
+) -> None:
     async def body(scheduler: Scheduler) -> None:
-        parameters = declared(ScheduleExpression=expression)
-        text = await scheduler.refused(ValidationException, "CreateSchedule", parameters)
-        assert "one-time schedules only" in text
-        assert expression in text
+        await scheduler.call("CreateSchedule", declared(ScheduleExpression=expression, **members))
+        assert scheduler.attempt_at() == first
+        shown = await scheduler.call("GetSchedule", Name="s")
+        assert shown["State"] == "ENABLED"
+        assert {name: shown[name] for name in members} == members
+        assert shown["ScheduleExpression"] == expression
+
+    with_scheduler(tmp_path, body)
+
+
+def test_a_recurring_schedule_goes_on_where_it_stands_when_another_part_is_updated(tmp_path: Path) -> None:
+    async def body(scheduler: Scheduler) -> None:
+        hourly = declared(ScheduleExpression="rate(1 hour)")
+        await scheduler.call("CreateSchedule", hourly)
+        await scheduler.end()
+        scheduler.clock.tick(timedelta(minutes=20))
+        await scheduler.call("UpdateSchedule", hourly, Target={**TARGET, "Input": "other"})
+        assert scheduler.attempt_at() == NOW + timedelta(hours=1), "neither repeated nor shifted"
+        await scheduler.call("UpdateSchedule", hourly, State="DISABLED")
+        assert scheduler.attempt_at() is None
+        scheduler.clock.tick(timedelta(hours=3))
+        await scheduler.call("UpdateSchedule", hourly)
+        assert scheduler.attempt_at() == NOW + timedelta(hours=4), "nothing was missed while it was disabled"
+        await scheduler.call("UpdateSchedule", declared(ScheduleExpression="rate(2 hours)"))
+        assert scheduler.attempt_at() == NOW + timedelta(hours=3, minutes=20), "another rate begins at once"
+        await scheduler.call("UpdateSchedule", declared())
+        assert scheduler.attempt_at() == DUE
+
+    with_scheduler(tmp_path, body)
+
+
+def test_a_shorter_end_takes_occurrences_away_and_a_longer_one_gives_them_back(tmp_path: Path) -> None:
+    async def body(scheduler: Scheduler) -> None:
+        hourly = declared(ScheduleExpression="rate(1 hour)")
+        await scheduler.call("CreateSchedule", hourly)
+        await scheduler.end()
+        await scheduler.call("UpdateSchedule", hourly, EndDate=NOW + timedelta(minutes=59))
+        assert scheduler.attempt_at() is None
+        scheduler.clock.tick(timedelta(minutes=90))
+        await scheduler.call("UpdateSchedule", hourly, EndDate=NOW + timedelta(hours=2))
+        assert scheduler.attempt_at() == NOW + timedelta(hours=2)
+        await scheduler.end()
+        assert scheduler.attempt_at() is None
+        assert (await scheduler.call("GetSchedule", Name="s"))["State"] == "ENABLED"
+
+    with_scheduler(tmp_path, body)
+
+
+def test_a_recurring_schedule_is_deleted_after_its_last_occurrence_if_it_asks_for_that(tmp_path: Path) -> None:
+    async def body(scheduler: Scheduler) -> None:
+        given = declared(ScheduleExpression="rate(1 hour)", ActionAfterCompletion="DELETE")
+        await scheduler.call("CreateSchedule", given, EndDate=NOW + timedelta(hours=1))
+        await scheduler.end()
+        assert scheduler.attempt_at() == NOW + timedelta(hours=1)
+        await scheduler.end()
+        assert scheduler.row() is None
+
+    with_scheduler(tmp_path, body)
+
+
+def test_a_flexible_window_has_a_place_for_each_occurrence(tmp_path: Path) -> None:
+    async def body(scheduler: Scheduler) -> None:
+        window = {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 30}
+        given = declared(ScheduleExpression="rate(10 minutes)", FlexibleTimeWindow=window)
+        await scheduler.call("CreateSchedule", given)
+        delays = []
+        for number in range(20):
+            due_at, attempt_at = NOW + timedelta(minutes=10 * number), scheduler.attempt_at()
+            assert attempt_at is not None
+            delays.append(attempt_at - due_at)
+            await scheduler.call("UpdateSchedule", given)
+            assert scheduler.attempt_at() == attempt_at, "not drawn again"
+            await scheduler.end()
+        assert len(set(delays)) == 20
+        assert min(delays) >= timedelta(0)
+        assert max(delays) < timedelta(minutes=10), "never at or after the next occurrence"
+        await scheduler.call("CreateSchedule", declared("once", FlexibleTimeWindow=window))
+        at = scheduler.attempt_at("once")
+        assert at is not None
+        assert timedelta(0) < at - DUE < timedelta(minutes=30)
 
     with_scheduler(tmp_path, body)
 
@@ -338,7 +431,7 @@ async def put_rule_schedule(scheduler: Scheduler) -> str:
         key={"PK": {"S": "1"}},
     )
     await scheduler.store.write(
-        lambda tx: schedules.put_rule_schedule(
+        lambda tx: rule_schedules.put_rule_schedule(
             tx, schedule, group_id=group.id, item=ItemIdentity(1, b"1", b""), now_ms=scheduler.clock.now_ms()
         )
     )

@@ -58,6 +58,11 @@ def skipped(tx: Transaction, group_name: str, now_ms: int) -> None:
     count(tx, "Skipped", group_name=group_name, now_ms=now_ms)
 
 
+def missed(tx: Transaction, group_name: str, now_ms: int, occurrences: int) -> None:
+    """So many occurrences of a recurring schedule were passed over, because nothing could be delivered in time."""
+    count(tx, "Missed", group_name=group_name, now_ms=now_ms, value=occurrences)
+
+
 def letter_sent(tx: Transaction, group_name: str, now_ms: int, *, is_truncated: bool) -> None:
     """What was given up stands in its dead-letter queue."""
     count(tx, "InvocationsSentToDeadLetterCount", group_name=group_name, now_ms=now_ms)

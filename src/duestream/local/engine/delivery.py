@@ -20,6 +20,7 @@ from duestream.clock import Clock
 from duestream.errors import ConditionalCheckFailedException, Error, ServiceError, ValidationException
 from duestream.local.engine import counts
 from duestream.local.engine.call import Attempt, Call, read_call, service_and_action
+from duestream.local.engine.catch_up import catch_up, is_late
 from duestream.local.engine.inside import INSIDE
 from duestream.local.engine.settle import (
     Settled,
@@ -28,7 +29,7 @@ from duestream.local.engine.settle import (
     settle_skip,
     settle_success,
 )
-from duestream.local.store import outcomes, schedules, streams, tables
+from duestream.local.store import outcomes, recurring, schedules, streams, tables
 from duestream.local.store.schedules import ScheduleRow
 from duestream.local.store.store import Store
 from duestream.local.store.writer import Transaction
@@ -244,8 +245,9 @@ class Deliveries:
 
     async def _deliver_outside(self, lane: "_Lane", schedule_id: int, version: int) -> None:
         step: Settled | _Held | _Fault | None = None
+        apart: list[tuple[int, int]] = []
         try:
-            claimed = await self._store.write(lambda tx: self._claim(tx, lane.target, schedule_id, version))
+            claimed = await self._store.write(lambda tx: self._claim(tx, lane.target, schedule_id, version, apart))
             step = await self._send(lane.target, claimed) if isinstance(claimed, _Claimed) else claimed
         except Exception as error:  # noqa: BLE001 - a fault of ours, or a refusing disk
             step = _Fault(error)
@@ -254,6 +256,10 @@ class Deliveries:
                 self._spawn(self._deliver_outside(lane, *lane.waiting.popleft()))
             else:
                 lane.running -= 1
+            for occurrence in apart:
+                self._started.discard(occurrence)
+                if isinstance(step, _Fault):
+                    self._timer.push(self._clock.now_ms() + FAULT_PAUSE_MS, *occurrence)
             self._end(schedule_id, version, step)
 
     def _hold(self, sequence: int, schedule_id: int, version: int) -> None:
@@ -278,6 +284,10 @@ class Deliveries:
         checked = self._check(tx, row, version, now_ms)
         if not isinstance(checked, ScheduleRow):
             return checked
+        caught_up = self._caught_up(tx, checked, now_ms)
+        if caught_up is None:
+            return None
+        checked = caught_up
         tx.execute("SAVEPOINT delivery")
         step: Settled | _GoesOutside | _Fault
         try:
@@ -289,6 +299,12 @@ class Deliveries:
             step = _Fault(error)
         tx.execute("RELEASE delivery")
         return step
+
+    def _caught_up(self, tx: Transaction, row: ScheduleRow, now_ms: int) -> ScheduleRow | None:
+        """A recurring schedule that is late, at the occurrence that its policy delivers now; None: it has gone on."""
+        if not is_late(row, now_ms):
+            return row
+        return catch_up(tx, row, attempt_of(row, number=1, now_ms=now_ms).delivery_id, now_ms)
 
     def _check(self, tx: Transaction, row: ScheduleRow | None, version: int, now_ms: int) -> ScheduleRow | _Held | None:
         """The schedule, if it is to be delivered now; None: not, or not any more."""
@@ -341,12 +357,17 @@ class Deliveries:
         return settle_success(tx, row, attempt)
 
     def _claim(
-        self, tx: Transaction, target: OutsideTarget, schedule_id: int, version: int
+        self, tx: Transaction, target: OutsideTarget, schedule_id: int, version: int, apart: list[tuple[int, int]]
     ) -> _Claimed | Settled | _Held | None:
+        """Count the attempt; an occurrence of a recurring schedule gets a row of its own, added to `apart`."""
         now_ms = self._clock.now_ms()
         row = self._check(tx, schedules.get_schedule_by_id(tx, schedule_id), version, now_ms)
         if not isinstance(row, ScheduleRow):
             return row
+        row = recurring.set_apart(tx, row)
+        if row.id != schedule_id:
+            self._started.add((row.id, row.version))
+            apart.append((row.id, row.version))
         attempt = attempt_of(row, number=schedules.begin_attempt(tx, row), now_ms=now_ms)
         try:
             call = read_call(row.body["Target"], attempt)

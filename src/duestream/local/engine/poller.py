@@ -31,6 +31,7 @@ from duestream.local.engine.call import service_and_action
 from duestream.local.engine.letters import put_record_letter
 from duestream.local.engine.settle import delivery_id_of
 from duestream.local.store import outcomes, schedule_groups, schedules, streams, tables
+from duestream.local.store.rule_schedules import put_rule_schedule
 from duestream.local.store.schedules import ItemIdentity
 from duestream.local.store.store import Store
 from duestream.local.store.streams import RecordRow
@@ -193,7 +194,7 @@ class Poller:
         """Do what the plan says; says whether that had an effect."""
         match operation:
             case PutSchedule(schedule):
-                schedules.put_rule_schedule(tx, schedule, group_id=group_id, item=item, now_ms=now_ms)
+                put_rule_schedule(tx, schedule, group_id=group_id, item=item, now_ms=now_ms)
             case DeleteSchedule(group_name, name):
                 return schedules.delete_schedule(tx, group_name, name)
             case SkipDelivery(schedule, reason):

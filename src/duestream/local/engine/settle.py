@@ -14,7 +14,7 @@ from duestream.errors import DeliveryError, ServiceError
 from duestream.local.engine import counts
 from duestream.local.engine.call import Attempt
 from duestream.local.engine.letters import put_delivery_letter
-from duestream.local.store import outcomes, schedules
+from duestream.local.store import outcomes, recurring, schedules
 from duestream.local.store.outcomes import OutcomeKind
 from duestream.local.store.schedules import ScheduleRow
 from duestream.local.store.writer import Transaction
@@ -51,7 +51,7 @@ def attempt_of(row: ScheduleRow, *, number: int, now_ms: int) -> Attempt:
     assert row.due_at_ms is not None
     return Attempt(
         schedule_arn=row.arn,
-        delivery_id=delivery_id_of(row.arn, row.due_at_ms, row.id, row.version),
+        delivery_id=delivery_id_of(row.arn, row.due_at_ms, row.occurrence_of or row.id, row.version),
         region=row.region,
         due_at_ms=row.due_at_ms,
         number=number,
@@ -112,6 +112,7 @@ def settle_failure(
             at_ms = to_ms(moment)
             if isinstance(error, DeliveryError) and error.retry_after is not None:
                 at_ms = max(at_ms, attempt.now_ms + int(error.retry_after * 1000))
+            row = recurring.set_apart(tx, row)  # so that the next occurrence does not wait for this one
             schedules.retry(tx, row, attempts=attempt.number, at_ms=at_ms, failure=reason)
             return Settled(row, attempt, None, reason, at_ms)
         case GiveUp() as decision:

@@ -9,8 +9,9 @@ import apsw
 from duestream.local.store.name_hash import name_hash
 from duestream.local.store.writer import Transaction
 
-#: `dropped`: it was given up, and there was no dead-letter queue to put it in.
-OutcomeKind = Literal["delivered", "skipped", "dead_lettered", "dropped"]
+#: `dropped`: it was given up, and there was no dead-letter queue to put it in. `missed`: occurrences of a recurring
+#: schedule that were due while nothing could be delivered, and that its catch-up policy passes over.
+OutcomeKind = Literal["delivered", "skipped", "dead_lettered", "dropped", "missed"]
 
 
 class Executes(Protocol):
@@ -32,6 +33,8 @@ class Outcome:
     ended_at_ms: int
     attempts: int
     reason: str | None = None
+    #: How many there were; more than one only where they were missed.
+    occurrences: int = 1
 
 
 def record_outcome(
@@ -40,7 +43,7 @@ def record_outcome(
     """Keep how a delivery ended."""
     tx.execute(
         "INSERT INTO outcome (schedule_group, schedule_name, name_hash, kind, rule, table_id, delivery_id, target_arn, "
-        "due_at_ms, ended_at_ms, attempts, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "due_at_ms, ended_at_ms, attempts, reason, occurrences) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             group_name,
             name,
@@ -54,6 +57,7 @@ def record_outcome(
             outcome.ended_at_ms,
             outcome.attempts,
             outcome.reason,
+            outcome.occurrences,
         ),
     )
 
@@ -61,7 +65,7 @@ def record_outcome(
 def outcomes_of(connection: Executes, group_name: str, name: str) -> Iterator[Outcome]:
     """How this schedule's deliveries ended, oldest first."""
     rows: Any = connection.execute(
-        "SELECT kind, delivery_id, target_arn, due_at_ms, ended_at_ms, attempts, reason FROM outcome "
+        "SELECT kind, delivery_id, target_arn, due_at_ms, ended_at_ms, attempts, reason, occurrences FROM outcome "
         "WHERE name_hash = ? AND schedule_name = ? AND schedule_group = ? ORDER BY id",
         (name_hash(group_name, name), name, group_name),
     )
@@ -71,7 +75,7 @@ def outcomes_of(connection: Executes, group_name: str, name: str) -> Iterator[Ou
 def list_outcomes(connection: Executes, *, group_name: str) -> Iterator[tuple[str, Outcome]]:
     """All outcomes of a group with the schedules' names, oldest first."""
     rows: Any = connection.execute(
-        "SELECT schedule_name, kind, delivery_id, target_arn, due_at_ms, ended_at_ms, attempts, reason FROM outcome "
+        "SELECT schedule_name, kind, delivery_id, target_arn, due_at_ms, ended_at_ms, attempts, reason, occurrences FROM outcome "
         "WHERE schedule_group = ? ORDER BY id",
         (group_name,),
     )

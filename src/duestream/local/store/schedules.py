@@ -3,19 +3,25 @@
 A rule's schedules and those made through EventBridge Scheduler's API stand in one table and are
 delivered alike. A schedule's `body` is what GetSchedule shows of it; columns hold what the engine asks
 for. `version` grows with every put, so that the end of a delivery that began before a put is known to
-be of the old one.
+be of the old one; and with every occurrence of a recurring schedule, so that each is handed over on its own.
+
+A recurring schedule's row holds its next occurrence. An occurrence that leaves the process, or has to be tried
+again, gets a row of its own (`recurring.set_apart`), so that it neither holds up nor shifts the next one. Such
+rows are not shown, and go when the schedule is deleted or disabled; replacing it leaves them, as it leaves a
+one-time delivery that is under way.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal, Protocol
 
 import apsw
 import msgspec
 
-from duestream.clock import to_ms
-from duestream.core.schedule import Schedule, at_expression
+from duestream.clock import from_ms, to_ms
+from duestream.core.recurrence import CatchUp, Series, window_delay
+from duestream.core.schedule_expression import Recurring, parse_schedule_expression
 from duestream.local.store import outcomes
 from duestream.local.store.name_hash import name_hash
 from duestream.local.store.writer import ScheduleChanged, Transaction
@@ -26,7 +32,7 @@ MAX_ID = 2**63 - 1
 _COLUMNS = (
     "s.id, s.group_id, g.name, g.region, s.name, s.version, s.state, s.due_at_ms, s.attempt_at_ms, s.attempts, "
     "s.rule, s.table_id, s.partition_key, s.sort_key, s.body, s.created_at_ms, s.last_modified_at_ms, "
-    "s.last_failure, s.redrives"
+    "s.last_failure, s.redrives, s.anchor_at_ms, s.catch_up, s.occurrence_of"
 )
 _FROM = "FROM schedule s JOIN schedule_group g ON g.id = s.group_id"
 
@@ -37,10 +43,6 @@ class Executes(Protocol):
     def execute(self, sql: str, bindings: Any = ()) -> apsw.Cursor:
         """Run one statement."""
         ...
-
-
-#: Moments are cut down to the millisecond; a due time is rounded up, so that nothing is early.
-_UP_TO_THE_MILLISECOND = timedelta(microseconds=999)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,17 @@ class ScheduleRow:
     last_failure: str | None
     #: The delivery id of the delivery that this one-time schedule makes again, out of its dead letter.
     redrives: str | None
+    #: Of a recurring schedule: no occurrence is before it, and a rate counts from it. None: a one-time schedule.
+    anchor_at_ms: int | None = None
+    #: None: the default.
+    catch_up: CatchUp | None = None
+    #: Not None: this is one occurrence of the schedule with that id, on a row of its own.
+    occurrence_of: int | None = None
+
+    @property
+    def series(self) -> Series | None:
+        """The occurrences of a recurring schedule."""
+        return None if self.anchor_at_ms is None else series_of(self.body, self.anchor_at_ms)
 
     @property
     def body(self) -> dict[str, Any]:
@@ -90,6 +103,14 @@ class ItemIdentity:
     sort_key: bytes
 
 
+def series_of(body: Mapping[str, Any], anchor_at_ms: int) -> Series:
+    """The occurrences that a recurring schedule's body asks for, counted from its anchor."""
+    expression = parse_schedule_expression(body["ScheduleExpression"], body["ScheduleExpressionTimezone"])
+    assert isinstance(expression, Recurring)
+    end_ms = body.get("EndDate")
+    return expression.series(from_ms(anchor_at_ms), None if end_ms is None else from_ms(end_ms))
+
+
 def schedule_arn(region: str, group_name: str, name: str) -> str:
     """The ARN of a schedule in a group of that region."""
     return f"arn:aws:scheduler:{region}:000000000000:schedule/{group_name}/{name}"
@@ -98,7 +119,7 @@ def schedule_arn(region: str, group_name: str, name: str) -> str:
 def get_schedule(connection: Executes, group_name: str, name: str) -> ScheduleRow | None:
     """The schedule of that group and name."""
     found = connection.execute(
-        f"SELECT {_COLUMNS} {_FROM} WHERE s.name_hash = ? AND s.name = ? AND g.name = ?",
+        f"SELECT {_COLUMNS} {_FROM} WHERE s.name_hash = ? AND s.name = ? AND g.name = ? AND s.occurrence_of IS NULL",
         (name_hash(group_name, name), name, group_name),
     ).fetchone()
     return ScheduleRow(*found) if found else None
@@ -133,7 +154,7 @@ def list_schedules(
 
     Rows that do not match are passed over one by one; `until_id` (see `end_of_scan`) bounds how many.
     """
-    conditions: list[str] = ["s.id > ?"]
+    conditions: list[str] = ["s.id > ?", "s.occurrence_of IS NULL"]
     bindings: list[Any] = [after_id]
     for condition, value in (
         ("g.name = ?", group_name),
@@ -171,9 +192,18 @@ def put_schedule(
     rule: str | None = None,
     item: ItemIdentity | None = None,
     redrives: str | None = None,
+    anchor_at_ms: int | None = None,
+    catch_up: CatchUp | None = None,
 ) -> int:
-    """Create the schedule, or replace it whole; its attempts start anew. Returns its row's id."""
-    attempt_at_ms = due_at_ms if state == "ENABLED" else None
+    """Create the schedule, or replace it whole; its attempts start anew. Returns its row's id.
+
+    Args:
+        anchor_at_ms: of a recurring schedule (see `ScheduleRow`); None: it is one-time.
+    """
+    attempt_at_ms = None
+    if state == "ENABLED" and due_at_ms is not None:
+        series = None if anchor_at_ms is None else series_of(body, anchor_at_ms)
+        attempt_at_ms = first_attempt_at_ms(group_name, name, body, due_at_ms, series)
     values = (
         state,
         due_at_ms,
@@ -185,25 +215,33 @@ def put_schedule(
         msgspec.json.encode(body),
         now_ms,
         redrives,
+        anchor_at_ms,
+        catch_up,
     )
     hashed = name_hash(group_name, name)
     found = tx.execute(
-        "SELECT id, version FROM schedule WHERE name_hash = ? AND name = ? AND group_id = ?", (hashed, name, group_id)
+        "SELECT id, version FROM schedule WHERE name_hash = ? AND name = ? AND group_id = ? AND occurrence_of IS NULL",
+        (hashed, name, group_id),
     ).fetchone()
+    if found and state == "DISABLED":
+        tx.execute(
+            "DELETE FROM schedule WHERE name_hash = ? AND name = ? AND group_id = ? AND occurrence_of IS NOT NULL",
+            (hashed, name, group_id),
+        )
     if found:
         schedule_id, version = found[0], found[1] + 1
         tx.execute(
             "UPDATE schedule SET state = ?, due_at_ms = ?, attempt_at_ms = ?, attempts = 0, rule = ?, table_id = ?, "
-            "partition_key = ?, sort_key = ?, body = ?, last_modified_at_ms = ?, redrives = ?, last_failure = NULL, "
-            "version = version + 1 WHERE id = ?",
+            "partition_key = ?, sort_key = ?, body = ?, last_modified_at_ms = ?, redrives = ?, anchor_at_ms = ?, "
+            "catch_up = ?, last_failure = NULL, version = version + 1 WHERE id = ?",
             (*values, schedule_id),
         )
     else:
         version = 1
         tx.execute(
             "INSERT INTO schedule (group_id, name, name_hash, state, due_at_ms, attempt_at_ms, rule, table_id, "
-            "partition_key, sort_key, body, last_modified_at_ms, redrives, created_at_ms) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "partition_key, sort_key, body, last_modified_at_ms, redrives, anchor_at_ms, catch_up, created_at_ms) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (group_id, name, hashed, *values, now_ms),
         )
         schedule_id = tx.last_id()
@@ -211,56 +249,33 @@ def put_schedule(
     return int(schedule_id)
 
 
-def put_rule_schedule(tx: Transaction, schedule: Schedule, *, group_id: int, item: ItemIdentity, now_ms: int) -> int:
-    """Put what the planner asked for on behalf of one item."""
-    return put_schedule(
-        tx,
-        group_id=group_id,
-        group_name=schedule.group_name,
-        name=schedule.name,
-        state="ENABLED",
-        due_at_ms=to_ms(schedule.due_at + _UP_TO_THE_MILLISECOND),
-        body=_body_of(schedule),
-        now_ms=now_ms,
-        rule=schedule.rule,
-        item=item,
-    )
+def first_attempt_at_ms(
+    group_name: str, name: str, body: Mapping[str, Any], due_at_ms: int, series: Series | None
+) -> int:
+    """When an occurrence is first tried: when it is due, or within its flexible time window.
 
-
-def _body_of(schedule: Schedule) -> dict[str, Any]:
-    target: dict[str, Any] = {
-        "Arn": schedule.invocation.target_arn,
-        "RoleArn": f"arn:aws:iam::000000000000:role/duestream-{schedule.group_name}",
-        "Input": schedule.invocation.input,
-        "RetryPolicy": {
-            "MaximumEventAgeInSeconds": int(schedule.retry.max_age.total_seconds()),
-            "MaximumRetryAttempts": schedule.retry.attempts,
-        },
-    }
-    if schedule.dead_letter_queue_arn is not None:
-        target["DeadLetterConfig"] = {"Arn": schedule.dead_letter_queue_arn}
-    if schedule.invocation.message_group_id is not None:
-        target["SqsParameters"] = {"MessageGroupId": schedule.invocation.message_group_id}
-    return {
-        "ScheduleExpression": at_expression(schedule.due_at),
-        "ScheduleExpressionTimezone": "UTC",
-        "FlexibleTimeWindow": {"Mode": "OFF"},
-        "ActionAfterCompletion": "DELETE",
-        "Target": target,
-    }
+    The window never reaches the next occurrence, so that no schedule overtakes itself.
+    """
+    minutes = body.get("FlexibleTimeWindow", {}).get("MaximumWindowInMinutes")
+    if minutes is None:
+        return due_at_ms
+    due_at, window = from_ms(due_at_ms), timedelta(minutes=minutes)
+    next_at = None if series is None else series.next_after(due_at)
+    if next_at is not None:
+        window = min(window, next_at - due_at)
+    return to_ms(due_at + window_delay(f"{group_name}/{name}", due_at, window))
 
 
 def delete_schedule(tx: Transaction, group_name: str, name: str) -> bool:
-    """Delete; fine if missing. Says whether there was one."""
-    found = tx.execute(
+    """Delete, with those of its occurrences that are under way; fine if missing. Says whether there was one."""
+    found: list[Any] = tx.execute(
         "DELETE FROM schedule WHERE name_hash = ? AND name = ? "
-        "AND group_id = (SELECT id FROM schedule_group WHERE name = ?) RETURNING id, version",
+        "AND group_id = (SELECT id FROM schedule_group WHERE name = ?) RETURNING id, version, occurrence_of",
         (name_hash(group_name, name), name, group_name),
-    ).fetchone()
-    if found is None:
-        return False
-    tx.announce(ScheduleChanged(found[0], found[1], None))
-    return True
+    ).fetchall()
+    for schedule_id, version, _ in found:
+        tx.announce(ScheduleChanged(schedule_id, version, None))
+    return any(occurrence_of is None for _, _, occurrence_of in found)
 
 
 def delete_of_group(tx: Transaction, group_id: int, *, after_id: int, limit: int) -> int | None:
@@ -329,12 +344,42 @@ def retry(tx: Transaction, row: ScheduleRow, *, attempts: int, at_ms: int, failu
 
 
 def complete(tx: Transaction, row: ScheduleRow, outcome: outcomes.Outcome) -> None:
-    """Record how the occurrence ended; the schedule goes, or stays with nothing to come (as AWS keeps it)."""
+    """Record how the occurrence ended. A recurring schedule goes on to its next one; one without any goes, or stays
+    with nothing to come (as AWS keeps it)."""
     outcomes.record_outcome(tx, outcome, group_name=row.group_name, name=row.name, rule=row.rule, table_id=row.table_id)
-    if row.rule is not None or row.body.get("ActionAfterCompletion") == "DELETE":
+    go_on(tx, row)
+
+
+def go_on(tx: Transaction, row: ScheduleRow) -> None:
+    """The present occurrence is done with: the next one, computed from when this one was due, or none."""
+    series = row.series
+    next_at = None
+    if series is not None:
+        assert row.due_at_ms is not None
+        next_at = series.next_after(from_ms(row.due_at_ms))
+    if next_at is not None:
+        move_to(tx, row, to_ms(next_at), series)
+    elif row.rule is not None or row.occurrence_of is not None or row.body.get("ActionAfterCompletion") == "DELETE":
         tx.execute("DELETE FROM schedule WHERE id = ?", (row.id,))
     else:
         tx.execute("UPDATE schedule SET due_at_ms = NULL, attempt_at_ms = NULL WHERE id = ?", (row.id,))
+
+
+def at_occurrence(row: ScheduleRow, due_at_ms: int) -> ScheduleRow:
+    """The same schedule, as if it stood at that occurrence."""
+    return replace(row, due_at_ms=due_at_ms)
+
+
+def move_to(tx: Transaction, row: ScheduleRow, due_at_ms: int, series: Series | None) -> int:
+    """Have a recurring schedule stand at this occurrence; says when that is first tried."""
+    attempt_at_ms = first_attempt_at_ms(row.group_name, row.name, row.body, due_at_ms, series)
+    tx.execute(
+        "UPDATE schedule SET due_at_ms = ?, attempt_at_ms = ?, attempts = 0, last_failure = NULL, "
+        "version = version + 1 WHERE id = ?",
+        (due_at_ms, attempt_at_ms, row.id),
+    )
+    tx.announce(ScheduleChanged(row.id, row.version + 1, attempt_at_ms))
+    return attempt_at_ms
 
 
 def count_pending(connection: Executes, *, rules: bool | None = None) -> int:

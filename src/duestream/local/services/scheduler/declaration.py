@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from duestream.clock import from_ms, to_ms
-from duestream.core.deliverable import check_target
-from duestream.core.schedule_expression import Recurring, parse_schedule_expression
+from duestream.core.deliverable import Forwarded, check_target
+from duestream.core.schedule_expression import OneTime, Recurring, parse_schedule_expression
 from duestream.errors import ValidationException
+from duestream.local.store.recurring import Standing, standing
 from duestream.local.store.schedules import ScheduleRow
 
 DEFAULT_TIMEZONE = "UTC"
@@ -27,12 +28,32 @@ class Declaration:
     name: str
     group_name: str
     state: str
-    due_at_ms: int
+    expression: OneTime | Recurring
     #: What GetSchedule shows beside names, state and dates. Moments are milliseconds since 1970.
     body: dict[str, Any]
 
+    @property
+    def due_at_ms(self) -> int | None:
+        """The moment of a one-time schedule; None: it is recurring."""
+        return to_ms(self.expression.due_at) if isinstance(self.expression, OneTime) else None
 
-def declare(parameters: Mapping[str, Any], *, region: str, now: datetime) -> Declaration:
+    def standing(self, row: ScheduleRow | None, *, now_ms: int) -> Standing | None:
+        """Where a recurring schedule is to stand that replaces `row`; None: it is one-time.
+
+        A rate counts from its StartDate; without one it runs at once, and counts from now (User Guide, "Rate-based
+        schedules"). A StartDate of up to 5 minutes ago is caught up with.
+        """
+        if isinstance(self.expression, OneTime):
+            return None
+        anchor_at_ms = self.body.get("StartDate", now_ms)
+        if self.expression.keyword == "cron":
+            anchor_at_ms = max(anchor_at_ms, now_ms)
+        return standing(row, self.body, anchor_at_ms=anchor_at_ms, first_from_ms=anchor_at_ms, now_ms=now_ms)
+
+
+def declare(
+    parameters: Mapping[str, Any], *, region: str, now: datetime, forwarded: Forwarded | None = None
+) -> Declaration:
     """Check a request's parameters, of which the model's own constraints hold already.
 
     What is not given gets AWS's default; nothing of an earlier declaration is kept (UpdateSchedule replaces).
@@ -41,11 +62,11 @@ def declare(parameters: Mapping[str, Any], *, region: str, now: datetime) -> Dec
         ValidationException: AWS would refuse it, or this version would not deliver it.
     """
     timezone = parameters.get("ScheduleExpressionTimezone", DEFAULT_TIMEZONE)
-    due_at = one_time(parameters["ScheduleExpression"], timezone)
+    expression = parse_schedule_expression(parameters["ScheduleExpression"], timezone)
     _check_window(parameters["FlexibleTimeWindow"])
     _check_dates(parameters.get("StartDate"), parameters.get("EndDate"), now)
     target = parameters["Target"]
-    check_target(target, region=region)
+    check_target(target, region=region, forwarded=forwarded)
     _check_dead_letter_config(target.get("DeadLetterConfig"))
     body: dict[str, Any] = {
         "ScheduleExpression": parameters["ScheduleExpression"],
@@ -64,24 +85,9 @@ def declare(parameters: Mapping[str, Any], *, region: str, now: datetime) -> Dec
         name=parameters["Name"],
         group_name=parameters.get("GroupName", "default"),
         state=parameters.get("State", "ENABLED"),
-        due_at_ms=to_ms(due_at),
+        expression=expression,
         body=body,
     )
-
-
-def one_time(expression: str, timezone: str) -> datetime:
-    """The moment of an ``at()`` expression. One in the past is taken, as AWS does (SEMANTICS.md B4).
-
-    Raises:
-        ValidationException: it is malformed, or recurring, which this version does not deliver.
-    """
-    parsed = parse_schedule_expression(expression, timezone)
-    if isinstance(parsed, Recurring):
-        raise ValidationException(
-            f"This version of duestream delivers one-time schedules only: at(...). "
-            f"{parsed.keyword}(...) schedules are not served yet, and {expression} would never be delivered."
-        )
-    return parsed.due_at
 
 
 def shown(row: ScheduleRow) -> dict[str, Any]:
@@ -110,7 +116,7 @@ def _identity(row: ScheduleRow) -> dict[str, Any]:
 
 
 def _check_window(window: Mapping[str, Any]) -> None:
-    """AWS's texts (measured). A flexible schedule is delivered at the start of its window in this version."""
+    """AWS's texts (measured)."""
     has_length = window.get("MaximumWindowInMinutes") is not None
     if window["Mode"] == "OFF" and has_length:
         raise ValidationException(

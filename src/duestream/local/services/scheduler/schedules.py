@@ -22,7 +22,7 @@ SCANNED_AT_ONCE = 5_000
 
 async def create_schedule(context: RequestContext, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Create one; refuse a name that the group has already."""
-    declared = declare(parameters, region=context.place.region, now=context.clock.now())
+    declared = declare(parameters, region=context.place.region, now=context.clock.now(), forwarded=context.forwarded)
     region, now_ms = context.place.region, context.clock.now_ms()
 
     def create(tx: Transaction) -> dict[str, Any]:
@@ -33,7 +33,7 @@ async def create_schedule(context: RequestContext, parameters: Mapping[str, Any]
         group = _group_to_write(tx, declared.group_name, region=region, now_ms=now_ms)
         if existing is not None:
             raise ConflictException(f"Schedule {declared.name} already exists.")
-        _put(tx, group, declared, due_at_ms=declared.due_at_ms, now_ms=now_ms)
+        _put(tx, group, declared, None, now_ms=now_ms)
         answer = {"ScheduleArn": schedules.schedule_arn(group.region, group.name, declared.name)}
         return keep_answer(tx, "CreateSchedule", parameters, answer, now_ms=now_ms)
 
@@ -49,9 +49,10 @@ async def update_schedule(context: RequestContext, parameters: Mapping[str, Any]
     """Replace one whole; what is left out goes to its default.
 
     One that a rule had made is the API's own from then on: it no longer moves or goes with its item, until the
-    rule makes it anew. One whose delivery has ended is not delivered again for the same moment.
+    rule makes it anew. One whose delivery has ended is not delivered again for the same moment. A recurring one whose
+    expression, zone and StartDate are unchanged goes on where it stands.
     """
-    declared = declare(parameters, region=context.place.region, now=context.clock.now())
+    declared = declare(parameters, region=context.place.region, now=context.clock.now(), forwarded=context.forwarded)
     region, now_ms = context.place.region, context.clock.now_ms()
 
     def update(tx: Transaction) -> dict[str, Any]:
@@ -61,8 +62,7 @@ async def update_schedule(context: RequestContext, parameters: Mapping[str, Any]
             return before.answer
         row = _existing(tx, declared.group_name, declared.name)
         group = _group_to_write(tx, declared.group_name, region=region, now_ms=now_ms)
-        was_delivered = row.due_at_ms is None and _was_delivered(tx, declared)
-        _put(tx, group, declared, due_at_ms=None if was_delivered else declared.due_at_ms, now_ms=now_ms)
+        _put(tx, group, declared, row, now_ms=now_ms)
         return keep_answer(
             tx, "UpdateSchedule", parameters, {"ScheduleArn": row.arn}, version=row.version + 1, now_ms=now_ms
         )
@@ -115,7 +115,14 @@ async def list_schedules(context: RequestContext, parameters: Mapping[str, Any])
     return answer
 
 
-def _put(tx: Transaction, group: ScheduleGroup, declared: Declaration, *, due_at_ms: int | None, now_ms: int) -> None:
+def _put(
+    tx: Transaction, group: ScheduleGroup, declared: Declaration, replaced: ScheduleRow | None, *, now_ms: int
+) -> None:
+    due_at_ms, stands = declared.due_at_ms, declared.standing(replaced, now_ms=now_ms)
+    if stands is not None:
+        due_at_ms = stands.due_at_ms
+    elif replaced is not None and replaced.due_at_ms is None and _was_delivered(tx, declared):
+        due_at_ms = None
     schedules.put_schedule(
         tx,
         group_id=group.id,
@@ -125,6 +132,7 @@ def _put(tx: Transaction, group: ScheduleGroup, declared: Declaration, *, due_at
         due_at_ms=due_at_ms,
         body=declared.body,
         now_ms=now_ms,
+        anchor_at_ms=None if stands is None else stands.anchor_at_ms,
     )
 
 
