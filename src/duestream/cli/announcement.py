@@ -8,6 +8,7 @@ from typing import TextIO
 from duestream.cli import rule_view
 from duestream.clock import ManualClock
 from duestream.core.app import App
+from duestream.core.forwarding import AWS, MOTO, NONE, Forwarding
 from duestream.core.planner import schedule_dead_letter_queue, stream_dead_letter_queue
 from duestream.local.server import LocalServer
 
@@ -43,6 +44,7 @@ def _told(server: LocalServer) -> Iterator[str]:
         yield f"  email     through {settings.smtp.host}:{settings.smtp.port}; what was sent: {url}/_aws/ses"
     else:
         yield f"  email     stays in the mailbox: {url}/_aws/ses"
+    yield f"  others    {_told_of_others(settings.forwarding)}"
     if isinstance(settings.clock, ManualClock):
         yield f"  clock     stands at {settings.clock.now().isoformat()} until POST {url}/_duestream/clock moves it"
     if server.engine.pending:
@@ -56,6 +58,18 @@ def _told(server: LocalServer) -> Iterator[str]:
         yield "            export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local   (any will do)"
     # Its version 1 has endpoints of its own for SQS, and would talk to AWS.
     yield f"            with the AWS CLI also: aws sqs --endpoint-url {url} ..."
+
+
+def _told_of_others(forwarding: Forwarding) -> str:
+    """Where the services go that are not served here."""
+    words = {
+        None: "are refused: pip install 'duestream[moto]' or name an endpoint with --forward",
+        NONE: "are refused",
+        MOTO: "go to moto, started when it is needed; what it holds is in memory only",
+        AWS: "go to AWS, with the credentials of this environment",
+    }
+    services = [f"{service} to {target}" for service, target in sorted(forwarding.services.items())]
+    return "; ".join([f"services {words.get(forwarding.default, f'go to {forwarding.default}')}", *services])
 
 
 def _told_of_app(app: App) -> Iterator[str]:

@@ -42,6 +42,7 @@ Examples:
   duestream up appointments.py
   duestream up appointments.py --port 0 --data /tmp/try
   duestream up appointments.py --smtp mail.example.com:587
+  duestream up appointments.py --forward sns=http://127.0.0.1:4566
   duestream up appointments.py --clock manual=2030-01-01T09:00:00Z
   duestream up  # AWS's operations only, without rules
 """
@@ -148,6 +149,14 @@ def up(
             help="Hand emails to this mail server. Login: DUESTREAM_SMTP_USERNAME and DUESTREAM_SMTP_PASSWORD.",
         ),
     ] = None,
+    forward: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="DUESTREAM_FORWARD",
+            metavar="[SERVICE=]URL|aws|moto|none",
+            help="Where services go that are not served here; moto if it is installed. Can be repeated.",
+        ),
+    ] = None,
     clock: Annotated[
         str,
         typer.Option(
@@ -187,6 +196,7 @@ def up(
         clock=clock,
         credentials=credentials,
         allowed_hosts=tuple(allowed_host or ()),
+        forward=tuple(forward or ()),
     )
     return serve(settings, app, as_json=json)
 

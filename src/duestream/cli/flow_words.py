@@ -1,11 +1,13 @@
 """The steps of the flow in words, one short line each. Pure but for what it remembers of earlier lines."""
 
 import logging
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timezone
 from typing import Any
 
 from duestream.clock import from_ms
+from duestream.core.target import HTTP_DESTINATION
 
 #: Item texts remembered by schedule, so that a delivery can be told by its item.
 MAX_REMEMBERED = 10_000
@@ -116,13 +118,36 @@ def _lateness(lateness_ms: int | None) -> str:
 
 
 def _call(target_arn: str) -> str:
-    """What was called: ``ses:sendEmail``, ``queue reminders``, ``HTTP request`` or ``function``."""
+    """What was called: ``ses:sendEmail``, ``queue reminders``, ``topic news``, ``HTTP request`` or ``function``."""
     _, _, call = target_arn.partition(":aws-sdk:")
     if call:
         return call
     parts = target_arn.split(":", 5)
-    kinds = {"sqs": f"queue {parts[-1]}", "events": "HTTP request", "lambda": "function"}
-    return kinds.get(parts[2] if len(parts) == 6 else "", target_arn)
+    if len(parts) < 6:
+        return target_arn
+    if parts[-1] == HTTP_DESTINATION:
+        return "HTTP request"
+    if parts[2] == "lambda" and parts[-1].endswith("-when-due"):
+        return "function"
+    kind = _KINDS.get(parts[2])
+    return target_arn if kind is None else f"{kind} {re.split('[:/]', parts[-1])[-1]}"
+
+
+#: What the resource of a templated target is called, by the service in its ARN.
+_KINDS = {
+    "codebuild": "build project",
+    "codepipeline": "pipeline",
+    "ecs": "cluster",
+    "events": "event bus",
+    "firehose": "delivery stream",
+    "inspector": "assessment template",
+    "kinesis": "data stream",
+    "lambda": "function",
+    "sagemaker": "pipeline",
+    "sns": "topic",
+    "sqs": "queue",
+    "states": "state machine",
+}
 
 
 def _value(value: Mapping[str, Any]) -> str:

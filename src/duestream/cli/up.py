@@ -18,7 +18,9 @@ from duestream.cli.app_file import load_app
 from duestream.cli.flow_log import FlowLog
 from duestream.cli.flow_words import Words
 from duestream.clock import Clock, ManualClock, SystemClock
+from duestream.core.forwarding import parse_forwarding
 from duestream.errors import SettingsError
+from duestream.local.engine import moto
 from duestream.local.engine.smtp import SmtpSettings
 from duestream.local.server import LocalServer, Settings
 
@@ -36,6 +38,7 @@ def settings_of(
     clock: str,
     credentials: Path | None,
     allowed_hosts: tuple[str, ...],
+    forward: tuple[str, ...] = (),
 ) -> Settings:
     """The options as the server's settings; the environment is read here and nowhere else.
 
@@ -50,6 +53,7 @@ def settings_of(
         credentials=read_credentials(credentials) if credentials is not None else {},
         allowed_hosts=allowed_hosts,
         smtp=SmtpSettings.from_environment(smtp, os.environ) if smtp else None,
+        forwarding=parse_forwarding(forward, has_moto=moto.is_installed()),
     )
 
 

@@ -7,7 +7,8 @@ from typing import Literal
 
 from duestream.core.json_text import moment_text
 from duestream.core.schedule import Retry
-from duestream.core.target import HTTP_DESTINATION, universal_arn
+from duestream.core.service_targets import universal_arn
+from duestream.core.target import HTTP_DESTINATION
 from duestream.core.templated import TEMPLATES
 
 #: The first wait; each further one doubles.

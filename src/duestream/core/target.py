@@ -16,6 +16,14 @@ from duestream.core.attributes import marshal_item
 from duestream.core.json_text import json_text
 from duestream.core.record import AttributeValue, Item
 from duestream.core.schedule import Invocation, Place
+from duestream.core.service_targets import (
+    BusEvent,
+    Function,
+    Notification,
+    StateMachine,
+    set_input,
+    universal_arn,
+)
 from duestream.core.target_names import (
     check_action,
     check_addresses,
@@ -33,11 +41,6 @@ MAX_GROUP_ID_LENGTH = 128
 #: The API destination that stands for every `HttpRequest`; the local engine knows it by this name.
 HTTP_DESTINATION = "api-destination/duestream-http"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-def universal_arn(service: str, action: str, partition: str = "aws") -> str:
-    """The target ARN of an AWS call without a templated target, such as SES's and DynamoDB's."""
-    return f"arn:{partition}:scheduler:::aws-sdk:{service}:{action}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class Email:
         }
         if reply_to := check_addresses("Email(reply_to=...)", self.reply_to):
             request["ReplyToAddresses"] = reply_to
-        _set_input(self, _encode_texts(request))
+        set_input(self, _encode_texts(request))
 
     def invocation(self, place: Place) -> Invocation:
         """SES's ``sendEmail``, universal: there is no templated target for SES."""
@@ -130,7 +133,7 @@ class QueueMessage:
                 )
         elif self.group_id is not None:
             raise ValueError(f"queue {name!r} is no FIFO queue (no .fifo at its end). Leave group_id out.")
-        _set_input(self, body)
+        set_input(self, body)
 
     def invocation(self, place: Place) -> Invocation:
         """The queue's ARN, with the body as input."""
@@ -173,7 +176,7 @@ class HttpRequest:
             request["Body"] = json_text(self.body)
             if not any(name.lower() == "content-type" for name in headers):
                 headers["Content-Type"] = "application/json"
-        _set_input(self, json_text(request))
+        set_input(self, json_text(request))
 
     def invocation(self, place: Place) -> Invocation:
         """The one API destination that stands for all of them; input: Url, Method, Headers and Body."""
@@ -198,7 +201,7 @@ class PutItem:
     def __post_init__(self) -> None:
         check_table_name("PutItem(table=...)", self.table)
         item = _marshal("PutItem(item=...)", self.item)
-        _set_input(self, json_text({"TableName": self.table, "Item": item}))
+        set_input(self, json_text({"TableName": self.table, "Item": item}))
 
     def invocation(self, place: Place) -> Invocation:
         """DynamoDB's ``putItem``, universal."""
@@ -245,7 +248,7 @@ class UpdateItem:
             request["ExpressionAttributeNames"] = dict(self.names)
         if self.values:
             request["ExpressionAttributeValues"] = _marshal("UpdateItem(values=...)", self.values)
-        _set_input(self, json_text(request))
+        set_input(self, json_text(request))
 
     def invocation(self, place: Place) -> Invocation:
         """DynamoDB's ``updateItem``, universal."""
@@ -272,13 +275,13 @@ class DeleteItem:
 
     def __post_init__(self) -> None:
         if self.table is None and self.key is None:
-            _set_input(self, "")
+            set_input(self, "")
             return
         if self.table is None or self.key is None:
             raise ValueError("DeleteItem() takes both table and key, or neither of them for the rule's own item.")
         check_table_name("DeleteItem(table=...)", self.table)
         key = _marshal_key("DeleteItem(key=...)", self.key)
-        _set_input(self, json_text({"TableName": self.table, "Key": key}))
+        set_input(self, json_text({"TableName": self.table, "Key": key}))
 
     @property
     def is_own_item(self) -> bool:
@@ -351,23 +354,43 @@ class AwsCall:
                     f"AwsCall(parameters=...): {name!r} must begin with an upper-case letter, as Scheduler wants it "
                     "even where the API has a lower-case one."
                 )
-        _set_input(self, json_text(self.parameters))
+        set_input(self, json_text(self.parameters))
 
     def invocation(self, place: Place) -> Invocation:
         """The universal target of the call."""
         return Invocation(universal_arn(self.service, self.action, place.partition), self._input)
 
 
-Target = Email | QueueMessage | HttpRequest | PutItem | UpdateItem | DeleteItem | AwsCall
-TARGET_TYPES = (Email, QueueMessage, HttpRequest, PutItem, UpdateItem, DeleteItem, AwsCall)
+Target = (
+    Email
+    | QueueMessage
+    | Notification
+    | StateMachine
+    | Function
+    | BusEvent
+    | HttpRequest
+    | PutItem
+    | UpdateItem
+    | DeleteItem
+    | AwsCall
+)
+TARGET_TYPES = (
+    Email,
+    QueueMessage,
+    Notification,
+    StateMachine,
+    Function,
+    BusEvent,
+    HttpRequest,
+    PutItem,
+    UpdateItem,
+    DeleteItem,
+    AwsCall,
+)
 
 
 #: For requests of nothing but checked texts, built in one order: several times as fast as `json_text`.
 _encode_texts = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
-
-
-def _set_input(target: Target, text: str) -> None:
-    object.__setattr__(target, "_input", text)  # what __init__ of a frozen dataclass does itself
 
 
 def _marshal(where: str, values: Mapping[str, Any]) -> Item:

@@ -16,14 +16,17 @@ from typing import Any
 
 from duestream.clock import Clock, SystemClock
 from duestream.core.app import App
+from duestream.core.forwarding import Forwarding
 from duestream.core.schedule import Place
 from duestream.errors import Error, InternalServerError, ServiceError, SettingsError
 from duestream.local import pages, prometheus
+from duestream.local.engine.endpoints import Endpoints, OwnServer
 from duestream.local.engine.engine import Engine
 from duestream.local.engine.smtp import SmtpRelay, SmtpSettings
 from duestream.local.guard import Guard, is_loopback
 from duestream.local.listener import MAX_BODY_BYTES, Listener
 from duestream.local.operations import LONG_POLLS, SERVICES
+from duestream.local.proxy import Proxy
 from duestream.local.request_counts import UNKNOWN, RequestCounts
 from duestream.local.services import dynamodb, scheduler, sqs
 from duestream.local.services.context import Operation, RequestContext
@@ -76,6 +79,7 @@ class Settings:
         allowed_hosts: further names of ours: ``name``, ``name:port`` or ``*.name``.
         region: where the app's tables, queues and schedules are said to be.
         smtp: where emails go; None: they stay in the mailbox.
+        forwarding: where calls of services go that are not served here.
 
     Raises:
         SettingsError: they contradict each other.
@@ -89,6 +93,7 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     region: str = "us-east-1"
     smtp: SmtpSettings | None = None
+    forwarding: Forwarding = field(default_factory=Forwarding)
 
     def __post_init__(self) -> None:
         if not is_loopback(self.host) and not self.credentials:
@@ -114,6 +119,7 @@ class LocalServer:
         #: What was made for the app at the start, a sentence each.
         self.notes: list[str] = []
         self._engine: Engine | None = None
+        self._proxy: Proxy | None = None
         self.port = settings.port
         #: Pages beside the services: (method, path) to page. Fill it before `start`.
         self.pages: dict[tuple[str, str], pages.Page] = {**pages.PAGES}
@@ -151,10 +157,18 @@ class LocalServer:
             SettingsError: the port is taken, or the host is none of this machine's.
         """
         settings = self.settings
+        endpoints = Endpoints(settings.forwarding, SERVICES)
         self._store = Store.open(settings.data)
         try:
             relay = None if settings.smtp is None else SmtpRelay(settings.smtp)
-            self._engine = Engine(self._store, settings.clock, _place(settings.region), app=self.app, smtp=relay)
+            self._engine = Engine(
+                self._store,
+                settings.clock,
+                _place(settings.region),
+                app=self.app,
+                smtp=relay,
+                endpoints=endpoints,
+            )
             self.notes = await self._engine.prepare()
             self.port = await self._listener.bind(settings.host, settings.port)
         except Error:
@@ -166,6 +180,8 @@ class LocalServer:
                 f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}. "
                 "Name another port with --port, or 0 for a free one."
             ) from error
+        endpoints.own = OwnServer(self._own_url(), next(iter(settings.credentials.items()), None))
+        self._proxy = Proxy(endpoints, signs=bool(settings.credentials))
         self._guard = Guard(
             settings.host, self.port, settings.allowed_hosts, has_credentials=bool(settings.credentials)
         )
@@ -187,8 +203,16 @@ class LocalServer:
         await sqs.mover_of(self._store, self.settings.clock).stop()
         await self._close_store()
 
+    def _own_url(self) -> str:
+        """As this machine reaches us: an address that stands for all of them is none to go to."""
+        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self.settings.host, self.settings.host)  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
     async def _close_store(self) -> None:
         assert self._store is not None
+        if self._proxy is not None:
+            await self._proxy.close()
+            self._proxy = None
         if self._engine is not None:
             await self._engine.stop()
             self._engine = None
@@ -213,7 +237,7 @@ class LocalServer:
             destination = route.destination_of(request)
             service = destination.service
             if service is None or service not in SERVICES:
-                return self._refuse_service(request, destination, request_id)
+                return await self._answer_elsewhere(request, destination, request_id)
         except Exception as error:  # noqa: BLE001 - the edge: nothing may pass
             return pages.refusal(self._service_error(error, None, request_id), request_id)
         called.service = service
@@ -264,10 +288,20 @@ class LocalServer:
         finally:
             self._listener.interruptible.discard(task)
 
-    def _refuse_service(self, request: HttpRequest, destination: Destination, request_id: str) -> HttpResponse:
-        """A service we do not have: in the protocol that its client most likely reads."""
+    async def _answer_elsewhere(self, request: HttpRequest, destination: Destination, request_id: str) -> HttpResponse:
+        """A service we do not have: the answer of the endpoint that was named for it. Where there is none it is
+        refused, in the protocol that its client most likely reads."""
+        assert self._proxy is not None
         self._check_host(request)
-        error = unknown_service(destination.asked_for, SERVICES)
+        scope_service, region = route.scope_of(request)
+        error: ServiceError
+        try:
+            if self._proxy.takes(scope_service):
+                self._check_signature(request, None)
+                return await self._proxy.answer(request, scope_service, region)
+            error = unknown_service(destination.asked_for, SERVICES)
+        except ServiceError as refused:
+            error = refused
         if destination.protocol == route.QUERY:
             return codec_of("sts", route.QUERY).refusal(error, request_id)
         return pages.refusal(error, request_id)
@@ -308,6 +342,7 @@ class LocalServer:
             endpoint_url=f"http://{request.headers['host']}",
             request_id=request_id,
             relays_emails=self.settings.smtp is not None,
+            forwarded=self.engine.endpoints.members_of,
         )
 
     def _service_error(self, error: Exception, service: str | None, request_id: str) -> ServiceError:

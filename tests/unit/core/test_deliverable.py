@@ -1,11 +1,12 @@
 """Sources of the texts: SEMANTICS.md B6 ([m PF]: measured against CreateSchedule; [m]: recorded) and B8 (user guide)."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
-from duestream.core.deliverable import CALLS, MAX_INPUT_BYTES, check_target, parse_target_arn
+from duestream.core.deliverable import CALLS, MAX_INPUT_BYTES, Members, check_target, parse_target_arn
 from duestream.core.schedule import Place
 from duestream.core.target import DeleteItem, Email, PutItem, QueueMessage, Target, UpdateItem
 from duestream.errors import ValidationException
@@ -14,6 +15,49 @@ QUEUE = "arn:aws:sqs:us-east-1:000000000000:reminders"
 FIFO_QUEUE = f"{QUEUE}.fifo"
 UNIVERSAL = "arn:aws:scheduler:::aws-sdk"
 EMAIL = json.dumps({"Source": "a@example.com", "Destination": {"ToAddresses": ["b@example.com"]}, "Message": {}})
+
+MACHINE = "arn:aws:states:us-east-1:000000000000:stateMachine:m"
+#: The twelve of the user guide, "Using templated targets".
+TEMPLATED: list[tuple[dict[str, Any], tuple[str, str]]] = [
+    ({"Arn": "arn:aws:codebuild:us-east-1:000000000000:project/p"}, ("codebuild", "startBuild")),
+    ({"Arn": "arn:aws:codepipeline:us-east-1:000000000000:p"}, ("codepipeline", "startPipelineExecution")),
+    (
+        {"Arn": "arn:aws:ecs:us-east-1:000000000000:cluster/c", "EcsParameters": {"TaskDefinitionArn": "t"}},
+        ("ecs", "runTask"),
+    ),
+    (
+        {
+            "Arn": "arn:aws:events:us-east-1:000000000000:event-bus/default",
+            "EventBridgeParameters": {"Source": "s", "DetailType": "d"},
+            "Input": "{}",
+        },
+        ("eventbridge", "putEvents"),
+    ),
+    ({"Arn": "arn:aws:firehose:us-east-1:000000000000:deliverystream/d"}, ("firehose", "putRecord")),
+    (
+        {"Arn": "arn:aws:inspector:us-east-1:000000000000:target/0-a/template/0-b"},
+        ("inspector", "startAssessmentRun"),
+    ),
+    (
+        {
+            "Arn": "arn:aws:kinesis:us-east-1:000000000000:stream/s",
+            "KinesisParameters": {"PartitionKey": "k"},
+            "Input": "any text",
+        },
+        ("kinesis", "putRecord"),
+    ),
+    ({"Arn": "arn:aws:lambda:us-east-1:000000000000:function:f:live", "Input": "{}"}, ("lambda", "invoke")),
+    (
+        {
+            "Arn": "arn:aws:sagemaker:us-east-1:000000000000:pipeline/p",
+            "SageMakerPipelineParameters": {"PipelineParameterList": [{"Name": "n", "Value": "v"}]},
+        },
+        ("sagemaker", "startPipelineExecution"),
+    ),
+    ({"Arn": "arn:aws:sns:us-east-1:000000000000:news", "Input": "any text"}, ("sns", "publish")),
+    ({"Arn": QUEUE}, ("sqs", "sendMessage")),
+    ({"Arn": MACHINE, "Input": "{}"}, ("sfn", "startExecution")),
+]
 
 TAKEN: list[dict[str, Any]] = [
     {"Arn": QUEUE},
@@ -101,18 +145,85 @@ def test_what_is_not_is_refused_with_the_reason(target: dict[str, Any], text: st
 @pytest.mark.parametrize(
     "arn",
     [
-        "arn:aws:lambda:us-east-1:000000000000:function:f",
-        "arn:aws:states:us-east-1:000000000000:stateMachine:m",
+        MACHINE,
+        "arn:aws:sns:us-east-1:000000000000:news",
         f"{UNIVERSAL}:sfn:startExecution",
         f"{UNIVERSAL}:dynamodb:getawayItem",
-        f"{QUEUE}:more",
     ],
 )
-def test_a_target_of_another_engine_is_refused_with_what_is_delivered(arn: str) -> None:
+def test_what_goes_nowhere_is_refused_with_what_to_do_about_it(arn: str) -> None:
     with pytest.raises(ValidationException) as refused:
         check_target({"Arn": arn, "Input": "{}"}, region="us-east-1")
-    assert f"does not deliver to {arn}." in refused.value.message
-    assert all(f"{UNIVERSAL}:{service}:{action}" in refused.value.message for service, action in CALLS)
+    assert "pip install 'duestream[moto]'" in refused.value.message
+    assert "--forward" in refused.value.message
+
+
+@pytest.mark.parametrize(("target", "call"), TEMPLATED, ids=[target["Arn"] for target, _ in TEMPLATED])
+def test_each_templated_target_stands_for_its_call(target: dict[str, Any], call: tuple[str, str]) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def forwarded(service: str, action: str) -> Members:
+        asked.append((service, action))
+        return Members((), frozenset())
+
+    check_target(target, region="us-east-1", forwarded=forwarded)
+    assert parse_target_arn(target["Arn"]) == call
+    assert asked == ([] if call in CALLS else [call])
+
+
+@pytest.mark.parametrize(
+    ("arn", "block"),
+    [
+        ("events:us-east-1:000000000000:event-bus/default", "EventBridgeParameters"),
+        ("kinesis:us-east-1:000000000000:stream/s", "KinesisParameters"),
+        ("ecs:us-east-1:000000000000:cluster/c", "EcsParameters"),
+    ],
+)
+def test_some_templated_targets_need_parameters_of_their_own(arn: str, block: str) -> None:
+    with pytest.raises(ValidationException, match=f"Parameters {block} must be specified"):
+        check_target({"Arn": f"arn:aws:{arn}", "Input": "{}"}, region="us-east-1", forwarded=_anything)
+
+
+def test_fargate_needs_a_network() -> None:  # [m PF]
+    target = {
+        "Arn": "arn:aws:ecs:us-east-1:000000000000:cluster/c",
+        "EcsParameters": {"TaskDefinitionArn": "t", "LaunchType": "FARGATE"},
+    }
+    with pytest.raises(ValidationException, match="NetworkConfiguration"):
+        check_target(target, region="us-east-1", forwarded=_anything)
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        f"{QUEUE}:more",
+        "arn:aws:states:us-east-1:000000000000:execution:m:e",
+        "arn:aws:events:us-east-1:000000000000:rule/r",
+        "arn:aws:sns:us-east-1:000000000000:a/b",
+    ],
+)
+def test_an_arn_of_something_that_cannot_be_called_is_refused(arn: str) -> None:
+    with pytest.raises(ValidationException, match="Provided Arn is not in correct format"):
+        check_target({"Arn": arn, "Input": "{}"}, region="us-east-1", forwarded=_anything)
+
+
+def test_the_input_of_what_goes_elsewhere_is_checked_as_well() -> None:
+    def forwarded(service: str, action: str) -> Members:
+        return Members(("StateMachineArn",), frozenset(("Input", "Name")))
+
+    arn = f"{UNIVERSAL}:sfn:startExecution"
+    check_target({"Arn": arn, "Input": '{"StateMachineArn": "m"}'}, region="us-east-1", forwarded=forwarded)
+    for text, problem in (
+        ('{"stateMachineArn": "m"}', "missing the following field(s): StateMachineArn."),
+        ('{"StateMachineArn": "m", "Nmae": "n"}', "not supported: Nmae."),
+        (None, "You must provide an input"),
+    ):
+        with pytest.raises(ValidationException, match=re.escape(problem)):
+            check_target({"Arn": arn} | ({"Input": text} if text else {}), region="us-east-1", forwarded=forwarded)
+
+
+def _anything(service: str, action: str) -> Members:
+    return Members((), frozenset())
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import apsw
 
 from duestream.clock import Clock
-from duestream.errors import ConditionalCheckFailedException, Error, ServiceError, ValidationException
+from duestream.errors import ConditionalCheckFailedException, Error, ServiceError
 from duestream.local.engine import counts
 from duestream.local.engine.call import Attempt, Call, read_call, service_and_action
 from duestream.local.engine.catch_up import catch_up, is_late
@@ -136,11 +136,14 @@ class Deliveries:
         clock: Clock,
         *,
         outside: Mapping[tuple[str, str], OutsideTarget],
+        forwarded: OutsideTarget,
         planning: Planning | None,
     ) -> None:
+        """`outside` has a lane for each call; `forwarded` takes what is neither there nor inside."""
         self._store, self._clock, self._planning = store, clock, planning
         self._timer: Timer
         self._lanes = {kind: _Lane(target) for kind, target in outside.items()}
+        self._forwarded = forwarded
         self._started: set[tuple[int, int]] = set()
         self._held: list[tuple[int, int]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -218,9 +221,18 @@ class Deliveries:
             steps = [_Fault(error)] * len(batch)
         for (schedule_id, version), step in zip(batch, steps, strict=True):
             if isinstance(step, _GoesOutside):
-                self._enter_lane(self._lanes[step.kind], schedule_id, version)
+                self._enter_lane(self._lane_of(step.kind), schedule_id, version)
             else:
                 self._end(schedule_id, version, step)
+
+    def _lane_of(self, kind: tuple[str, str]) -> "_Lane":
+        """The kind's own lane; what is forwarded has one for each service, so that a slow one holds up no other."""
+        if kind in self._lanes:
+            return self._lanes[kind]
+        service = (kind[0], "")
+        if service not in self._lanes:
+            self._lanes[service] = _Lane(self._forwarded)
+        return self._lanes[service]
 
     def _enter_lane(self, lane: "_Lane", schedule_id: int, version: int) -> None:
         if lane.running >= lane.target.limit:
@@ -276,12 +288,13 @@ class Deliveries:
     ) -> list["Settled | _Held | _GoesOutside | _Fault | None"]:
         now_ms = self._clock.now_ms()
         rows = schedules.get_schedules_by_id(tx, [schedule_id for schedule_id, _ in batch])
-        return [self._look(tx, rows.get(schedule_id), version, now_ms) for schedule_id, version in batch]
+        items = _Items(tx, self._planning)
+        return [self._look(tx, rows.get(schedule_id), version, now_ms, items) for schedule_id, version in batch]
 
     def _look(
-        self, tx: Transaction, row: ScheduleRow | None, version: int, now_ms: int
+        self, tx: Transaction, row: ScheduleRow | None, version: int, now_ms: int, items: "_Items"
     ) -> "Settled | _Held | _GoesOutside | _Fault | None":
-        checked = self._check(tx, row, version, now_ms)
+        checked = self._check(row, version, now_ms, items)
         if not isinstance(checked, ScheduleRow):
             return checked
         caught_up = self._caught_up(tx, checked, now_ms)
@@ -306,7 +319,7 @@ class Deliveries:
             return row
         return catch_up(tx, row, attempt_of(row, number=1, now_ms=now_ms).delivery_id, now_ms)
 
-    def _check(self, tx: Transaction, row: ScheduleRow | None, version: int, now_ms: int) -> ScheduleRow | _Held | None:
+    def _check(self, row: ScheduleRow | None, version: int, now_ms: int, items: "_Items") -> ScheduleRow | _Held | None:
         """The schedule, if it is to be delivered now; None: not, or not any more."""
         if row is None or row.version != version or row.attempt_at_ms is None or row.attempt_at_ms > now_ms:
             return None
@@ -315,14 +328,9 @@ class Deliveries:
         if self._planning is None or not self._planning.owns(row.group_name, row.rule):
             self._warn_of(row.group_name, row.rule)
             return None
-        assert row.table_id is not None
-        assert row.partition_key is not None
-        assert row.sort_key is not None
-        if tables.get_table_by_id(tx.connection, row.table_id) is None:
+        if not items.has_table_of(row):
             return None  # deleted with its items; its schedules are being removed
-        blocking = streams.last_record_of_item(
-            tx.connection, self._planning.planned_through, row.table_id, (row.partition_key, row.sort_key)
-        )
+        blocking = items.unplanned_record_of(row)
         return row if blocking is None else _Held(blocking)
 
     def _warn_of(self, group_name: str, rule: str) -> None:
@@ -339,14 +347,11 @@ class Deliveries:
         parameters: Mapping[str, Any] = {}
         try:
             kind = service_and_action(target["Arn"])
-            if kind in self._lanes:
+            if kind in self._lanes or kind not in INSIDE:
                 return _GoesOutside(kind)
             call = read_call(target, attempt)
             parameters = call.parameters
-            carry_out = INSIDE.get(kind)
-            if carry_out is None:
-                raise ValidationException(f"nothing here delivers to {target['Arn']}")
-            carry_out(tx, parameters, attempt)
+            INSIDE[kind](tx, parameters, attempt)
         except ServiceError as error:
             tx.execute("ROLLBACK TO delivery")
             if row.rule is not None and isinstance(error, ConditionalCheckFailedException):
@@ -361,7 +366,8 @@ class Deliveries:
     ) -> _Claimed | Settled | _Held | None:
         """Count the attempt; an occurrence of a recurring schedule gets a row of its own, added to `apart`."""
         now_ms = self._clock.now_ms()
-        row = self._check(tx, schedules.get_schedule_by_id(tx, schedule_id), version, now_ms)
+        items = _Items(tx, self._planning)
+        row = self._check(schedules.get_schedule_by_id(tx, schedule_id), version, now_ms, items)
         if not isinstance(row, ScheduleRow):
             return row
         row = recurring.set_apart(tx, row)
@@ -418,6 +424,34 @@ class Deliveries:
             return settle_failure(tx, row, attempt, error, parameters=call.parameters, jitter=jitter)
 
         return await self._store.write(settle)
+
+
+class _Items:
+    """What the deliveries of one transaction ask about their items, looked up no more often than needed."""
+
+    def __init__(self, tx: Transaction, planning: Planning | None) -> None:
+        self._connection = tx.connection
+        self._planned_through = 0 if planning is None else planning.planned_through
+        self._tables: dict[int, bool] = {}
+
+    def has_table_of(self, row: ScheduleRow) -> bool:
+        """Whether the item's table is there."""
+        assert row.table_id is not None
+        if row.table_id not in self._tables:
+            table = tables.get_table_by_id(self._connection, row.table_id)
+            self._tables[row.table_id] = table is not None
+        return self._tables[row.table_id]
+
+    def unplanned_record_of(self, row: ScheduleRow) -> int | None:
+        """The position of the item's last stream record that is not planned yet."""
+        # Asked anew each time: a delivery before this one may have written the item.
+        if streams.newest_sequence(self._connection) <= self._planned_through:
+            return None
+        assert row.table_id is not None
+        assert row.partition_key is not None
+        assert row.sort_key is not None
+        key = (row.partition_key, row.sort_key)
+        return streams.last_record_of_item(self._connection, self._planned_through, row.table_id, key)
 
 
 class _Lane:

@@ -7,10 +7,13 @@ from typing import Any
 
 from duestream.clock import Clock
 from duestream.core.app import App
+from duestream.core.forwarding import Forwarding
 from duestream.core.schedule import Place
 from duestream.local.engine.call import HTTP_REQUEST, WHEN_DUE
 from duestream.local.engine.declared import make_declared, make_default_group, missed_records
 from duestream.local.engine.delivery import Deliveries, OutsideTarget
+from duestream.local.engine.endpoints import Endpoints
+from duestream.local.engine.forward import ForwardedCalls
 from duestream.local.engine.functions import Functions
 from duestream.local.engine.housekeeping import Housekeeper
 from duestream.local.engine.outside import HttpRequests, RelayedEmails
@@ -35,15 +38,29 @@ class Engine:
 
     Args:
         smtp: where emails go; None: they stay in the mailbox.
+        endpoints: where calls go that are not carried out here; None: they are refused.
     """
 
-    def __init__(self, store: Store, clock: Clock, place: Place, *, app: App | None, smtp: SmtpRelay | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        place: Place,
+        *,
+        app: App | None,
+        smtp: SmtpRelay | None,
+        endpoints: Endpoints | None = None,
+    ) -> None:
         self._store, self._clock, self._place, self._app = store, clock, place, app
-        self._poller = None if app is None else Poller(store, clock, app, place)
+        self.endpoints = endpoints or Endpoints(Forwarding(), {})
+        self._forwarded = ForwardedCalls(self.endpoints)
+        self._poller = None if app is None else Poller(store, clock, app, place, self.endpoints.members_of)
         self._functions = None if app is None else Functions(app)
         self._http = HttpRequests()
         self._smtp = smtp
-        self._deliveries = Deliveries(store, clock, outside=self._outside(), planning=self._poller)
+        self._deliveries = Deliveries(
+            store, clock, outside=self._outside(), forwarded=self._forwarded, planning=self._poller
+        )
         self._timer = Timer(store, clock, self._deliveries)
         self._deliveries.attach(self._timer)
         self._housekeeper = Housekeeper(store, clock, self._planned_through)
@@ -109,10 +126,11 @@ class Engine:
                 loop.stop()
         await _end(self._loops)
         await self._deliveries.drain(GRACE_SECONDS)
-        for room in (self._functions, self._poller):
+        for room in (self._functions, self._poller, self._forwarded):
             if room is not None:
                 room.close()
         await self._http.close()
+        await self.endpoints.close()
         if self._smtp is not None:
             await self._smtp.close()
 

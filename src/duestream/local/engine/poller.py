@@ -15,6 +15,7 @@ from duestream.clock import Alarm, Clock, to_ms
 from duestream.core.app import App
 from duestream.core.batch import coalesce
 from duestream.core.planner import (
+from duestream.core.deliverable import CALLS, Forwarded, check_target
     DeadLetterRecord,
     DeleteSchedule,
     Operation,
@@ -27,7 +28,7 @@ from duestream.core.rule import Rule
 from duestream.core.schedule import Place, Schedule, schedule_name
 from duestream.errors import ValidationException
 from duestream.local.engine import counts
-from duestream.local.engine.call import service_and_action
+from duestream.local.engine.call import HTTP_REQUEST, WHEN_DUE, service_and_action
 from duestream.local.engine.letters import put_record_letter
 from duestream.local.engine.settle import delivery_id_of
 from duestream.local.store import outcomes, schedule_groups, schedules, streams, tables
@@ -59,12 +60,17 @@ class _Planned:
 class Poller:
     """Plans what the tables' streams tell, for one app."""
 
-    def __init__(self, store: Store, clock: Clock, app: App, place: Place) -> None:
+    Args:
+        forwarded: what a target must have that is not delivered in here.
+    """
+
+    def __init__(self, store: Store, clock: Clock, app: App, place: Place, forwarded: Forwarded) -> None:
         self._store, self._clock, self._app, self._place = store, clock, app, place
         self._rules: Mapping[str, Sequence[Rule]] = {table.name: table.rules for table in app.tables}
         self._names = frozenset(rule.name for rule in app.rules)
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="duestream-planner")
         self._written = self.planned_through = streams.checkpoint(store.reader, app.name)
+        self._forwarded = forwarded
         self.alarm = Alarm(clock)
         self.stopping = False
         self._on_planned: Callable[[], None] = lambda: None
@@ -167,7 +173,10 @@ class Poller:
         if not isinstance(operation, PutSchedule):
             return operation
         try:
-            service_and_action(operation.schedule.invocation.target_arn)
+            call = service_and_action(invocation.target_arn)
+            if call not in CALLS and call not in (HTTP_REQUEST, WHEN_DUE):
+                target = {"Arn": invocation.target_arn, "Input": invocation.input}
+                check_target(target, region=self._place.region, forwarded=self._forwarded)
         except ValidationException as error:
             rule = next(rule for rule in self._rules[record.table_name] if rule.name == operation.schedule.rule)
             return DeadLetterRecord(rule, record, error.message, "rule raised")
@@ -176,6 +185,7 @@ class Poller:
     def _apply(self, tx: Transaction, planned: Sequence[_Planned], last: int) -> list[tuple[StreamRecord, Operation]]:
         """Carry the plan out; says what had an effect."""
         now_ms = self._clock.now_ms()
+        invocation = operation.schedule.invocation
         group = schedule_groups.put_group(tx, self._app.name, region=self._place.region, now_ms=now_ms)
         effects: list[tuple[StreamRecord, Operation]] = []
         table_ids = {of_record.item.table_id for of_record in planned}

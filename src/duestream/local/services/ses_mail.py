@@ -14,7 +14,7 @@ from duestream.core.address import InvalidParameterValue, parse_address
 from duestream.core.email import OutgoingEmail, as_parameters
 from duestream.core.json_text import json_text
 from duestream.core.schedule import Place, at_expression
-from duestream.core.target import universal_arn
+from duestream.core.service_targets import universal_arn
 from duestream.local.services.context import RequestContext
 from duestream.local.store import emails, queues, schedule_groups, schedules
 from duestream.local.store.emails import Identity
