@@ -9,13 +9,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from duestream.clock import Alarm, Clock, to_ms
 from duestream.core.app import App
 from duestream.core.batch import coalesce
-from duestream.core.planner import (
 from duestream.core.deliverable import CALLS, Forwarded, check_target
+from duestream.core.planner import (
     DeadLetterRecord,
     DeleteSchedule,
     Operation,
@@ -46,6 +47,9 @@ BATCH_SIZE = 256
 #: Records of tables without rules move the checkpoint in memory only; it is written down this often.
 CHECKPOINT_EVERY = 5_000
 FAULT_PAUSE_MS = 1_000
+#: A plan waits so long for a write to share its commit with: one client that writes again and again then waits
+#: for one sync of the disk each time instead of two.
+PATIENCE_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class _Planned:
 
 
 class Poller:
-    """Plans what the tables' streams tell, for one app."""
+    """Plans what the tables' streams tell, for one app.
 
     Args:
         forwarded: what a target must have that is not delivered in here.
@@ -66,11 +70,11 @@ class Poller:
 
     def __init__(self, store: Store, clock: Clock, app: App, place: Place, forwarded: Forwarded) -> None:
         self._store, self._clock, self._app, self._place = store, clock, app, place
+        self._forwarded = forwarded
         self._rules: Mapping[str, Sequence[Rule]] = {table.name: table.rules for table in app.tables}
         self._names = frozenset(rule.name for rule in app.rules)
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="duestream-planner")
         self._written = self.planned_through = streams.checkpoint(store.reader, app.name)
-        self._forwarded = forwarded
         self.alarm = Alarm(clock)
         self.stopping = False
         self._on_planned: Callable[[], None] = lambda: None
@@ -91,10 +95,15 @@ class Poller:
                 handled = await self.run_once()
             except Exception:
                 logger.exception("planning met a fault of ours, and goes on", extra={"action": "plan"})
-                await self.alarm.sleep_until(self._clock.now_ms() + FAULT_PAUSE_MS)
+                await self._pause(self._clock.now_ms() + FAULT_PAUSE_MS)
                 continue
             if not handled:
                 await self.alarm.sleep_until(None)
+
+    async def _pause(self, until_ms: int) -> None:
+        """Sleep, whatever is written meanwhile: a fault that comes again must not fill the log."""
+        while not self.stopping and self._clock.now_ms() < until_ms:
+            await self.alarm.sleep_until(until_ms)
 
     def stop(self) -> None:
         """End `run` after its present batch."""
@@ -116,7 +125,8 @@ class Poller:
         if watched:
             planned = await asyncio.get_running_loop().run_in_executor(self._planner, self._plan, watched)
         if planned or last - self._written >= CHECKPOINT_EVERY:
-            effects = await self._store.write(lambda tx: self._apply(tx, planned, last))
+            job = partial(self._apply, planned=planned, last=last)
+            effects = await self._store.write(job, patience_seconds=PATIENCE_SECONDS)
             self._written = last
             if logger.isEnabledFor(logging.INFO):
                 for record, operation in effects:
@@ -149,6 +159,15 @@ class Poller:
             if self._carry_out(tx, operation, item, group.id, now_ms) and logger.isEnabledFor(logging.INFO):
                 _log(record, operation)
 
+    @property
+    def app_name(self) -> str:
+        """The app whose rules these are."""
+        return self._app.name
+
+    def rules_of(self, table_name: str) -> Sequence[Rule]:
+        """The rules that watch a table."""
+        return self._rules.get(table_name, ())
+
     def rule_of(self, table_name: str, rule_name: str) -> Rule | None:
         """The rule, if the app that is loaded has it."""
         return next((rule for rule in self._rules.get(table_name, ()) if rule.name == rule_name), None)
@@ -172,6 +191,7 @@ class Poller:
         """What this engine could never deliver is said now, not when it is due."""
         if not isinstance(operation, PutSchedule):
             return operation
+        invocation = operation.schedule.invocation
         try:
             call = service_and_action(invocation.target_arn)
             if call not in CALLS and call not in (HTTP_REQUEST, WHEN_DUE):
@@ -185,7 +205,6 @@ class Poller:
     def _apply(self, tx: Transaction, planned: Sequence[_Planned], last: int) -> list[tuple[StreamRecord, Operation]]:
         """Carry the plan out; says what had an effect."""
         now_ms = self._clock.now_ms()
-        invocation = operation.schedule.invocation
         group = schedule_groups.put_group(tx, self._app.name, region=self._place.region, now_ms=now_ms)
         effects: list[tuple[StreamRecord, Operation]] = []
         table_ids = {of_record.item.table_id for of_record in planned}
