@@ -34,7 +34,10 @@ def action_of(rule: Rule) -> str:
 
 
 def watches(rule: Rule) -> str:
-    """The attribute with its offset: ``STARTS_AT - 1 day``."""
+    """The attribute with its offset: ``STARTS_AT - 1 day``; of a recurring rule with start and end."""
+    if rule.repeats is not None:
+        bounds = (("from", rule.repeats.start), ("until", rule.repeats.end))
+        return " ".join((rule.attribute, "(recurring)", *(f"{word} {name}" for word, name in bounds if name)))
     if not rule.offset:
         return rule.attribute
     sign = "-" if rule.offset < timedelta(0) else "+"
@@ -47,7 +50,9 @@ def zone_of(rule: Rule) -> str:
 
 
 def past_due_of(rule: Rule) -> str:
-    """The policy for due times that are past when first seen."""
+    """The policy for due times that are past when first seen; of a recurring rule, for missed occurrences."""
+    if rule.repeats is not None:
+        return rule.repeats.catch_up.replace("_", " ")
     if rule.past_due == "deliver":
         return f"deliver up to {duration(rule.max_lateness)} late"
     return rule.past_due
@@ -73,6 +78,9 @@ def rule_facts(rule: Rule) -> dict[str, Any]:
         action = {"targets": ["function"], "timeout_seconds": rule.timeout.total_seconds()}
     elif isinstance(rule.action, tuple):
         action = {"targets": [target.kind for target in rule.action]}
+    if rule.repeats is not None:
+        repeats = rule.repeats
+        action["recurring"] = {"start": repeats.start, "end": repeats.end, "catch_up": repeats.catch_up}
     return {
         "name": rule.name,
         "attribute": rule.attribute,

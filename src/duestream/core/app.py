@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, Unpack, overload
 
 from duestream.core.declaration import (
+    RecurringOptions,
     RuleOptions,
     WhenDueOptions,
     check_app_name,
@@ -21,7 +22,7 @@ from duestream.core.declaration import (
     name_of,
     place_of_declaration,
 )
-from duestream.core.rule import DEFAULT_TIMEOUT, Rule, TableDeclaration, TargetFunction, WhenDue
+from duestream.core.rule import DEFAULT_TIMEOUT, Repeats, Rule, TableDeclaration, TargetFunction, WhenDue
 from duestream.core.target import Target
 from duestream.errors import RuleError
 
@@ -147,6 +148,42 @@ class WatchedTable:
 
         return declare
 
+    @overload
+    def recurring(self, attribute: str, /, **options: Unpack[RecurringOptions]) -> Callable[[_Function], _Function]: ...
+
+    @overload
+    def recurring(
+        self, attribute: str, target: Target | Sequence[Target], /, **options: Unpack[RecurringOptions]
+    ) -> Rule: ...
+
+    def recurring(
+        self, attribute: str, target: Target | Sequence[Target] | None = None, /, **options: Unpack[RecurringOptions]
+    ) -> Rule | Callable[[_Function], _Function]:
+        """A rule for an attribute that holds a recurring schedule's expression: ``cron(...)`` or ``rate(...)``.
+
+        The target is given or answered as in `rule`; it is what the item asked for when it was last written.
+
+        Args:
+            attribute: the attribute with the expression.
+            target: what to invoke each time, if that does not depend on the item.
+            options: see `RecurringOptions`. The name is made as in `rule`.
+
+        Raises:
+            RuleError: the rule cannot be used as written.
+        """
+        location = place_of_declaration()
+        check_attribute(attribute, location)
+        if target is not None:
+            targets = check_fixed_targets(target, location)
+            return self._add(derived_name(attribute, targets), attribute, targets, options, RecurringOptions, location)
+
+        def declare(function: _Function) -> _Function:
+            check_rule_function(function, location)
+            self._add(name_of(function), attribute, function, options, RecurringOptions, location)
+            return function
+
+        return declare
+
     def when_due(self, attribute: str, /, **options: Unpack[WhenDueOptions]) -> Callable[[_Function], _Function]:
         """A rule whose function itself runs when the moment comes: plain or async, called with the item as it
         then is and a `Due`. An exception, or taking longer than `timeout`, is a failed attempt, which is retried.
@@ -174,8 +211,8 @@ class WatchedTable:
         default_name: str,
         attribute: str,
         action: tuple[Target, ...] | TargetFunction | WhenDue,
-        options: RuleOptions,
-        allowed: type[RuleOptions],
+        options: RuleOptions | RecurringOptions,
+        allowed: type[RuleOptions] | type[RecurringOptions],
         location: str,
     ) -> Rule:
         name = options.get("name", default_name)
@@ -187,6 +224,10 @@ class WatchedTable:
                 rule=name,
                 location=location,
             )
+        arguments = checked_options(options, allowed, name, location)
+        if allowed is RecurringOptions:
+            parts = {part: arguments.pop(part) for part in ("start", "end", "catch_up") if part in arguments}
+            arguments["repeats"] = Repeats(**parts)
         rule = Rule(
             name=name,
             app_name=self._app.name,
@@ -194,7 +235,7 @@ class WatchedTable:
             attribute=attribute,
             action=action,
             location=location,
-            **checked_options(options, allowed, name, location),
+            **arguments,
         )
         self._rules[name] = rule
         return rule

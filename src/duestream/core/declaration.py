@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypedDict
 
+from duestream.core.recurrence import CATCH_UP_POLICIES, CatchUp
 from duestream.core.rule import PAST_DUE_POLICIES, Filter, PastDue, TableDeclaration
 from duestream.core.schedule import MAX_RULE_NAME_LENGTH, Retry
 from duestream.core.target import TARGET_TYPES, Target
@@ -47,6 +48,29 @@ class RuleOptions(TypedDict, total=False):
     past_due: PastDue
     max_lateness: timedelta
     retry: Retry
+
+
+class RecurringOptions(TypedDict, total=False):
+    """What a recurring rule may be told beside its attribute and target.
+
+    name: 1 to 40 letters, digits, ``-``, ``_`` and ``.``; unique among the table's rules.
+    timezone: IANA name of the zone in which expressions are read (UTC).
+    timezone_attribute: the item's attribute that names its own zone; where it is missing, `timezone` holds.
+    start: the item's attribute with the moment before which there is no occurrence; a rate counts from it.
+    end: the item's attribute with the moment after which there is none.
+    when: the rule watches only items that this answers true for.
+    retry: how long a delivery is tried.
+    catch_up: ``deliver_last`` (the default), ``deliver_all`` or ``skip``, for occurrences that were missed.
+    """
+
+    name: str
+    timezone: str
+    timezone_attribute: str | None
+    start: str | None
+    end: str | None
+    when: Filter | None
+    retry: Retry
+    catch_up: CatchUp
 
 
 class WhenDueOptions(RuleOptions, total=False):
@@ -185,7 +209,7 @@ def _is_any(function: Callable[..., Any], *tests: Callable[[Any], bool]) -> bool
 
 
 def checked_options(
-    options: Mapping[str, Any], allowed: type[RuleOptions], rule: str | None, location: str
+    options: Mapping[str, Any], allowed: type[RuleOptions] | type[RecurringOptions], rule: str | None, location: str
 ) -> dict[str, Any]:
     """The options as arguments of `Rule` (without the name, and a function's timeout)."""
 
@@ -216,12 +240,14 @@ def _option_problem(name: str, value: Any) -> tuple[str, str] | None:
             return f"timeout={value!r} leaves no time", "Write a positive timedelta."
         case "past_due" if value not in PAST_DUE_POLICIES:
             return f"past_due={value!r} is no policy", f"Write one of {', '.join(map(repr, PAST_DUE_POLICIES))}."
+        case "catch_up" if value not in CATCH_UP_POLICIES:
+            return f"catch_up={value!r} is no policy", f"Write one of {', '.join(map(repr, CATCH_UP_POLICIES))}."
         case "retry" if not isinstance(value, Retry):
             return f"retry={value!r} is no Retry", "Write retry=Retry(attempts=..., max_age=timedelta(...))."
         case "timezone":
             return _timezone_problem(value)
-        case "timezone_attribute" if value is not None and (not isinstance(value, str) or not value):
-            return f"timezone_attribute={value!r} names no attribute", "Write the attribute's name."
+        case "timezone_attribute" | "start" | "end" if value is not None and (not isinstance(value, str) or not value):
+            return f"{name}={value!r} names no attribute", "Write the attribute's name."
         case "when" if value is not None:
             return _filter_problem(value)
     return None

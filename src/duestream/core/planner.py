@@ -12,6 +12,10 @@ due, new or moved, and past  the rule's `past_due` policy; what was pending is d
 what cannot be told          dead-letter the record for this rule, and delete what the old image had
 ===========================  =========================================================================
 
+A recurring rule has due times without end, so it has neither a due time nor a policy for past ones: its schedules
+are put when expression, zone, start, end or target changed, and go on where they stand when only the target or the
+end did. Where the series has no occurrence to come, none is put.
+
 In all of them, targets that the old image had beyond the new one's number are deleted. Rules do not touch
 each other: what one raises is dead-lettered for that rule alone.
 
@@ -35,8 +39,10 @@ from datetime import datetime
 from typing import Literal
 
 from duestream.core.record import EventName, StreamRecord
-from duestream.core.rule import Refusal, Rule, Wanted
+from duestream.core.recurrence import Recurrence
+from duestream.core.rule import Refusal, Rule, Wanted, WantedSeries
 from duestream.core.schedule import Invocation, Place, Schedule, schedule_name
+from duestream.core.schedule_expression import series_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +81,12 @@ class DeadLetterRecord:
     rule: Rule
     record: StreamRecord
     reason: str
-    kind: Literal["unreadable timestamp", "rule raised", "past due"]
+    kind: Literal["unreadable timestamp", "unreadable expression", "rule raised", "past due"]
 
 
 Operation = PutSchedule | DeleteSchedule | SkipDelivery | DeadLetterRecord
+#: What a rule asks for on behalf of an image.
+Asked = Wanted | WantedSeries | Refusal | None
 
 
 def schedule_dead_letter_queue(app_name: str) -> str:
@@ -130,31 +138,60 @@ class _RulePlan:
             case Refusal(kind, reason):
                 letter = DeadLetterRecord(self.rule, self.record, reason, kind)
                 return [*self._deletes(self._count(old)), letter]
+            case WantedSeries():
+                return self._recurring(old, new)
             case Wanted(due_at) if due_at > self.seen_at:
                 return self._ahead(old, new)
             case _:
                 return self._past(old, new)
 
-    def _ahead(self, old: Wanted | Refusal | None, new: Wanted) -> list[Operation]:
+    def _recurring(self, old: Asked, new: WantedSeries) -> list[Operation]:
+        """Put the series, or of an unchanged one what is invoked otherwise."""
+        had, count = self._count(old), len(new.invocations)
+        surplus = self._deletes(had, beyond=count)
+        is_modified = self.record.event_name is EventName.MODIFY
+        series = series_of(new.recurrence, written_at=self.seen_at)
+        first_at = series.first_from(self.seen_at)
+        if is_modified and isinstance(old, WantedSeries) and old.recurrence == new.recurrence:
+            # Without an occurrence to come, its last one may still be tried.
+            pending = new.invocations if first_at is None else old.invocations
+        else:
+            pending = ()
+            if not is_modified or first_at is None:  # an item written anew begins anew
+                surplus = [*self._deletes(min(had, count)), *surplus]
+        if first_at is None:
+            return surplus
+        puts = [
+            PutSchedule(self._schedule(invocation, number, first_at, new.recurrence, series.start))
+            for number, invocation in enumerate(new.invocations)
+            if number >= len(pending) or pending[number] != invocation
+        ]
+        return [*surplus, *puts]
+
+    def _ahead(self, old: Asked, new: Wanted) -> list[Operation]:
         """Due in the future: put what is not already so."""
         pending: tuple[Invocation, ...] = ()
         if isinstance(old, Wanted) and old.due_at == new.due_at and self.record.event_name is EventName.MODIFY:
             pending = old.invocations
         puts: list[Operation] = [
-            PutSchedule(self._schedule(new, number))
+            PutSchedule(self._schedule(invocation, number, new.due_at))
             for number, invocation in enumerate(new.invocations)
             if number >= len(pending) or pending[number] != invocation
         ]
         return [*puts, *self._deletes(self._count(old), beyond=len(new.invocations))]
 
-    def _past(self, old: Wanted | Refusal | None, new: Wanted) -> list[Operation]:
+    def _past(self, old: Asked, new: Wanted) -> list[Operation]:
         """Due now or in the past: what has been due before is done with; the policy decides on the rest."""
         had, count = self._count(old), len(new.invocations)
         surplus = self._deletes(had, beyond=count)
         first_new = self._count_due_before(old, new)
         if first_new == count:
             return surplus
-        late = [self._schedule(new, number) for number in range(first_new, count)]
+        late = [
+            self._schedule(invocation, number, new.due_at)
+            for number, invocation in enumerate(new.invocations)
+            if number >= first_new
+        ]
         lateness = self.seen_at - new.due_at
         pending = self._deletes(min(had, count), beyond=first_new)
         match self.rule.past_due:
@@ -168,7 +205,7 @@ class _RulePlan:
                 reason = f"due at {new.due_at.isoformat()}, {lateness} ago{limit}"
                 return [*pending, *surplus, *(SkipDelivery(schedule, reason) for schedule in late)]
 
-    def _count_due_before(self, old: Wanted | Refusal | None, new: Wanted) -> int:
+    def _count_due_before(self, old: Asked, new: Wanted) -> int:
         """How many of the new targets, from the first, were due at this moment before the change already."""
         if old is None or self.record.event_name is not EventName.MODIFY:
             return 0
@@ -179,18 +216,27 @@ class _RulePlan:
         is_same = all(old_image.get(name) == new_image.get(name) for name in tells_time)
         return len(new.invocations) if is_same else 0
 
-    def _schedule(self, wanted: Wanted, number: int) -> Schedule:
+    def _schedule(
+        self,
+        invocation: Invocation,
+        number: int,
+        due_at: datetime,
+        recurrence: Recurrence | None = None,
+        anchor_at: datetime | None = None,
+    ) -> Schedule:
         rule, record = self.rule, self.record
         return Schedule(
             name=schedule_name(record.table_name, rule.name, record.keys, number),
             group_name=rule.app_name,
-            due_at=wanted.due_at,
-            invocation=wanted.invocations[number],
+            due_at=due_at,
+            invocation=invocation,
             retry=rule.retry,
             rule=rule.name,
             table_name=record.table_name,
             key=record.keys,
             dead_letter_queue_arn=self.place.arn("sqs", schedule_dead_letter_queue(rule.app_name)),
+            recurrence=recurrence,
+            anchor_at=anchor_at,
         )
 
     def _deletes(self, count: int, *, beyond: int = 0) -> list[Operation]:
@@ -201,12 +247,12 @@ class _RulePlan:
             for number in range(beyond, count)
         ]
 
-    def _count(self, old: Wanted | Refusal | None) -> int:
+    def _count(self, old: Asked) -> int:
         """How many schedules the old image may have."""
         match old:
             case None:
                 return 0
-            case Wanted(_, invocations):
+            case Wanted(_, invocations) | WantedSeries(_, invocations):
                 return len(invocations)
             case Refusal():
                 # It should have none. Should the rule have learnt to raise since, the first at least is found.

@@ -9,10 +9,12 @@ from duestream.core.attributes import unmarshal_item
 from duestream.core.deliverable import MAX_INPUT_BYTES
 from duestream.core.json_text import json_text, moment_text
 from duestream.core.record import AttributeValue, Item
+from duestream.core.recurrence import CatchUp, Recurrence
 from duestream.core.schedule import Invocation, Place, Retry
-from duestream.core.target import TARGET_TYPES, DeleteItem, Target
+from duestream.core.schedule_expression import OneTime, parse_schedule_expression
+from duestream.core.target import TARGET_TYPES, DeleteItem, QueueMessage, Target
 from duestream.core.timestamps import parse_timestamp
-from duestream.errors import Error, TimestampError
+from duestream.errors import Error, TimestampError, ValidationException
 
 #: What becomes of a due time that is already past when it is first seen. ``deliver``: delivered at once if no
 #: later than the rule's `max_lateness`, else skipped; ``skip``: recorded, not delivered; ``dead_letter``: the
@@ -81,8 +83,27 @@ class WhenDue:
     is_async: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """What makes a rule recurring: its attribute holds a `cron(...)` or `rate(...)` expression.
+
+    Args:
+        start: the item's attribute with the moment before which there is no occurrence.
+        end: the one after which there is none.
+        catch_up: what becomes of missed occurrences.
+    """
+
+    start: str | None = None
+    end: str | None = None
+    catch_up: CatchUp = "deliver_last"
+
+
 class _UnreadableError(TimestampError):
     """Our own reading failed; a `TimestampError` of the user's code is a fault of that code."""
+
+
+class _ExpressionError(Error):
+    """A schedule expression that was not understood."""
 
 
 class AnswerError(Error):
@@ -93,7 +114,7 @@ class AnswerError(Error):
 class Refusal:
     """Why a rule says nothing about an image: what the record is dead-lettered with."""
 
-    kind: Literal["unreadable timestamp", "rule raised"]
+    kind: Literal["unreadable timestamp", "unreadable expression", "rule raised"]
     reason: str
 
 
@@ -102,6 +123,14 @@ class Wanted:
     """What a rule asks for on behalf of one image of an item; there is at least one invocation."""
 
     due_at: datetime
+    invocations: tuple[Invocation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedSeries:
+    """What a recurring rule asks for on behalf of one image of an item; there is at least one invocation."""
+
+    recurrence: Recurrence
     invocations: tuple[Invocation, ...]
 
 
@@ -123,6 +152,7 @@ class Rule:
         past_due: what becomes of a due time that is past when it is first seen.
         max_lateness: how late ``deliver`` may still deliver.
         retry: how long a delivery is tried.
+        repeats: of a recurring rule; None: the attribute is a timestamp.
         location: ``file:line`` of the declaration.
     """
 
@@ -138,6 +168,7 @@ class Rule:
     past_due: PastDue = "deliver"
     max_lateness: timedelta = DEFAULT_MAX_LATENESS
     retry: Retry = DEFAULT_RETRY
+    repeats: Repeats | None = None
     location: str = ""
 
     @property
@@ -182,7 +213,30 @@ class Rule:
         due_at = self.due_at(image) if self.when_due else None
         return self._answer(image, values, due_at, place)
 
-    def wanted(self, image: Item | None, place: Place) -> Wanted | Refusal | None:
+    def recurrence(self, image: Item) -> Recurrence:
+        """What a recurring rule reads of an image that has the attribute.
+
+        Raises:
+            Error: the expression, its zone, start or end cannot be read.
+        """
+        assert self.repeats is not None
+        text = image[self.attribute].get("S")
+        if not isinstance(text, str):
+            raise _ExpressionError(f"attribute {self.attribute!r} is no string. {_EXPRESSIONS}")
+        timezone = self._timezone_of(image)
+        try:
+            parsed = parse_schedule_expression(text, timezone)
+        except ValidationException as error:
+            raise _ExpressionError(f"attribute {self.attribute!r}: {error.message[:300]} {_EXPRESSIONS}") from error
+        if isinstance(parsed, OneTime):
+            raise _ExpressionError(
+                f"attribute {self.attribute!r}: {text} comes once. {_EXPRESSIONS}; for one moment, keep a timestamp "
+                "in the item and use rule(...)"
+            )
+        start, end = (self._moment(image, name) for name in (self.repeats.start, self.repeats.end))
+        return Recurrence(text, timezone, start, end, self.repeats.catch_up)
+
+    def wanted(self, image: Item | None, place: Place) -> Wanted | WantedSeries | Refusal | None:
         """What the rule asks for on behalf of an image; None for nothing. Never raises for what it finds there.
 
         Items without the timestamp attribute are not shown to `when` and the rule's function: in a table that
@@ -194,12 +248,17 @@ class Rule:
             values = self._values(image)
             if self.when is not None and not self.when(values):
                 return None
-            due_at = self.due_at(image)
+            recurrence = None if self.repeats is None else self.recurrence(image)
+            due_at = self.due_at(image) if recurrence is None else None
             invocations = self._answer(image, values, due_at, place)
+        except _ExpressionError as error:
+            return Refusal("unreadable expression", str(error))
         except _UnreadableError as error:
             return Refusal("unreadable timestamp", str(error))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's code; its fault must not stop the others
             return Refusal("rule raised", _reason(error))
+        if recurrence is not None:
+            return WantedSeries(recurrence, invocations) if invocations else None
         assert due_at is not None, "the attribute is there"
         return Wanted(due_at, invocations) if invocations else None
 
@@ -207,6 +266,16 @@ class Rule:
         """The key's part of an item of the rule's table."""
         names = (self.table.partition_key, self.table.sort_key)
         return {name: image[name] for name in names if name is not None}
+
+    def _moment(self, image: Item, attribute: str | None) -> datetime | None:
+        """The moment in another attribute of the item; None: there is none."""
+        value = None if attribute is None else _present(image, attribute)
+        if value is None:
+            return None
+        try:
+            return parse_timestamp(value, timezone=self._timezone_of(image))
+        except TimestampError as error:
+            raise _UnreadableError(f"attribute {attribute!r}: {error}") from error
 
     def _timezone_of(self, image: Item) -> str:
         value = None if self.timezone_attribute is None else _present(image, self.timezone_attribute)
@@ -253,6 +322,8 @@ class Rule:
         return tuple(_checked_target(target) for target in targets)
 
     def _invocation(self, target: Target, image: Item, place: Place) -> Invocation:
+        if isinstance(target, QueueMessage) and target.is_notification:
+            return target.notification(place, rule=self.name, table_name=self.table.name, key=self.key_of(image))
         if not isinstance(target, DeleteItem) or not target.is_own_item:
             return target.invocation(place)
         unchanged: dict[str, AttributeValue | None] = {self.attribute: image[self.attribute]}
@@ -268,6 +339,9 @@ class Rule:
             "DueAt": moment_text(due_at),
         }
         return Invocation(place.arn("lambda", f"function:{when_due_function(self.app_name)}"), json_text(request))
+
+
+_EXPRESSIONS = "Write cron(...) of six fields or rate(...), such as cron(0 9 ? * MON-FRI *) or rate(5 minutes)"
 
 
 def when_due_function(app_name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from duestream.core.cron import Cron, CronError, parse_cron
-from duestream.core.recurrence import Rate, Series
+from duestream.core.recurrence import Rate, Recurrence, Series
 from duestream.core.timestamps import find_zone
 from duestream.errors import TimestampError, ValidationException
 
@@ -70,6 +70,23 @@ def parse_schedule_expression(text: str, timezone: str = "UTC") -> OneTime | Rec
         except CronError:
             raise _invalid(text) from None
     raise _invalid(text)
+
+
+def series_of(recurrence: Recurrence, *, written_at: datetime) -> Series:
+    """The occurrences that a rule asks for, of which none is before it was written.
+
+    A rate counts from the recurrence's start; without one, from when it was written, and begins then.
+
+    Raises:
+        ValidationException: the expression or the zone cannot be read.
+    """
+    expression = parse_schedule_expression(recurrence.expression, recurrence.timezone)
+    if isinstance(expression, OneTime):
+        raise ValidationException(f"{recurrence.expression} is not recurring.")
+    start = written_at if recurrence.start is None else recurrence.start
+    if expression.keyword == "cron":
+        start = max(start, written_at)
+    return expression.series(start, recurrence.end)
 
 
 def next_occurrence(

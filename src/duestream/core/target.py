@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from duestream.core.attributes import marshal_item
+from duestream.core.attributes import marshal_item, unmarshal_item
 from duestream.core.json_text import json_text
 from duestream.core.record import AttributeValue, Item
 from duestream.core.schedule import Invocation, Place
@@ -101,20 +101,34 @@ class Email:
         return Invocation(universal_arn("ses", "sendEmail", place.partition), self._input)
 
 
+class _Notification:
+    """Stands for a body that is made when the rule knows its item."""
+
+    def __repr__(self) -> str:
+        return "NOTIFICATION"
+
+
+#: The body of a `QueueMessage` that is given none: rule, table, key and due time, as JSON.
+NOTIFICATION = _Notification()
+#: EventBridge Scheduler puts the due time in its place, at each delivery.
+SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
+
+
 @dataclass(frozen=True, slots=True)
 class QueueMessage:
     """A message for an SQS queue (the templated target).
 
     Args:
         queue: the queue's name, ARN or URL. A name is one in the app's own account and region.
-        body: a text is sent as it is, anything else as JSON.
+        body: a text is sent as it is, anything else as JSON. Without one the message says as JSON which rule is due
+            for which item, and when: ``{"due": "2026-11-23T09:00:00Z", "key": {"id": "7"}, "rule": ..., "table": ...}``.
         group_id: the message group; for FIFO queues, and needed there.
     """
 
     kind: ClassVar[str] = "queue-message"
 
     queue: str
-    body: Any
+    body: Any = NOTIFICATION
     group_id: str | None = None
     _input: str = field(init=False, repr=False, compare=False)
 
@@ -122,7 +136,10 @@ class QueueMessage:
         name = parse_queue(self.queue).name
         if isinstance(self.body, bytes | bytearray):
             raise TypeError("QueueMessage(body=...) is bytes. Give it text, or a value that JSON has a form for.")
-        body = self.body if isinstance(self.body, str) else json_text(self.body)
+        if self.is_notification:
+            body = json_text({"due": SCHEDULED_TIME})
+        else:
+            body = self.body if isinstance(self.body, str) else json_text(self.body)
         if not check_text("QueueMessage(body=...)", body):
             raise ValueError("QueueMessage(body=...) is empty, which SQS refuses. Send a text or a value.")
         if name.endswith(".fifo"):
@@ -135,9 +152,19 @@ class QueueMessage:
             raise ValueError(f"queue {name!r} is no FIFO queue (no .fifo at its end). Leave group_id out.")
         set_input(self, body)
 
+    @property
+    def is_notification(self) -> bool:
+        """Whether the body is left to the rule."""
+        return self.body is NOTIFICATION
+
     def invocation(self, place: Place) -> Invocation:
         """The queue's ARN, with the body as input."""
         return Invocation(parse_queue(self.queue).arn(place), self._input, self.group_id)
+
+    def notification(self, place: Place, *, rule: str, table_name: str, key: Item) -> Invocation:
+        """As `invocation`, with a body that says what is due."""
+        text = json_text({"due": SCHEDULED_TIME, "key": unmarshal_item(key), "rule": rule, "table": table_name})
+        return Invocation(parse_queue(self.queue).arn(place), text, self.group_id)
 
 
 @dataclass(frozen=True, slots=True)

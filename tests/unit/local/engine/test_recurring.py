@@ -1,6 +1,7 @@
 """Recurring schedules through the engine, on the manual clock."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from tests.unit.local.engine.bench import START, Bench, bench, run
 
+from duestream import App, QueueMessage
 from duestream.clock import ManualClock, from_ms
 from duestream.core.schedule import Place
 from duestream.errors import DeliveryError
@@ -339,5 +341,84 @@ def test_inside_targets_get_each_occurrence_once_whenever_the_power_goes(tmp_pat
             assert got == sorted(set(got))
             assert set(got) <= set(due)
             assert len(got) + missed == len(due)
+
+    run(body())
+
+
+def plans() -> App:
+    app = App("plans")
+    table = app.table("Plans", partition_key="id")
+    table.recurring("SCHEDULE", QueueMessage("ticks"), timezone_attribute="TZ", end="UNTIL", catch_up="deliver_all")
+    return app
+
+
+async def notified(at: Bench) -> list[tuple[str, str]]:
+    return [(body["key"]["id"], body["due"]) for body in map(json.loads, await bodies(at))]
+
+
+def test_an_expression_in_an_item_is_delivered_for_as_long_as_it_is_there(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with bench(tmp_path, plans()) as at:
+            await at.make_queue("ticks")
+            await at.put("Plans", id="1", SCHEDULE="rate(1 hour)")
+            await at.put("Plans", id="2", SCHEDULE="cron(30 15 * * ? *)", TZ="Asia/Bangkok")  # 08:30 UTC
+            await at.settle()
+            for _ in range(5):
+                await at.tick(minutes=30)
+            due = [*texts(timedelta(0)), *texts(HOUR / 2), *texts(HOUR), *texts(2 * HOUR)]
+            assert await notified(at) == list(zip(["1", "2", "1", "1"], due, strict=True))
+            assert at.outcomes() == ["delivered"] * 4
+            await at.put("Plans", id="1", SCHEDULE="rate(1 hour)", NOTE="another attribute")
+            await at.put("Plans", id="2", TZ="Asia/Bangkok")
+            await at.tick(minutes=30)
+            assert len(await notified(at)) == 5
+            await at.delete("Plans", id="1")
+            await at.tick(days=3)
+            assert len(await notified(at)) == 5
+            assert at.pending() == 0
+
+    run(body())
+
+
+def test_a_rule_catches_up_as_it_says(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with bench(tmp_path, plans()) as at:
+            await at.make_queue("ticks")
+            await at.put("Plans", id="1", SCHEDULE="rate(1 hour)")
+            await at.settle()
+        async with bench(tmp_path, plans(), ManualClock(START + 5 * HOUR + MINUTE)) as at:
+            await at.settle()
+            assert [due for _, due in await notified(at)] == texts(*(number * HOUR for number in range(6)))
+
+    run(body())
+
+
+def test_no_occurrence_is_delivered_once_the_delete_of_its_item_was_acknowledged(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with bench(tmp_path, plans()) as at:  # the queue is missing, so the first one is retried
+            await at.put("Plans", id="1", SCHEDULE="rate(1 hour)")
+            await at.settle()
+            assert at.pending() == 2
+            await at.delete("Plans", id="1")
+            await at.make_queue("ticks")
+            at.clock.tick(HOUR)
+            await at.deliver_without_planning()
+            assert await bodies(at) == []
+            await at.settle()
+            assert at.pending() == 0
+            assert await bodies(at) == []
+
+    run(body())
+
+
+def test_an_expression_that_cannot_be_read_is_dead_lettered_with_the_reason(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with bench(tmp_path, plans()) as at:
+            await at.put("Plans", id="1", SCHEDULE="every hour")
+            await at.settle()
+            (letter,) = await at.messages("plans-stream-dead-letters")
+            told = json.loads(letter.body)
+            assert told["kind"] == "unreadable expression"
+            assert "every hour" in told["reason"]
 
     run(body())
