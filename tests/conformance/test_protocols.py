@@ -27,6 +27,9 @@ SERVED = [
     ("sesv2", route.REST_JSON),
     ("sts", route.QUERY),
     ("scheduler", route.REST_JSON),
+    ("cloudwatch", route.CBOR),
+    ("cloudwatch", route.JSON),
+    ("cloudwatch", route.QUERY),
 ]
 #: A text that every protocol has to escape in its own way.
 TEXT = "a/b c&d=<é>\"'+%25\t𝄞"
@@ -132,7 +135,8 @@ def test_botocore_reads_what_we_write(service: str, protocol: str, operation: st
     response = lenient(service, protocol).answer(operation, result, "request-17")
     parsed = read_by_botocore(protocol, response, shape)
     metadata = parsed.pop("ResponseMetadata")
-    assert metadata["RequestId"] == "request-17"
+    if shape is not None or protocol != route.CBOR:  # of RPC v2's empty answers botocore does not read the headers
+        assert metadata["RequestId"] == "request-17"
     assert parsed == result
 
 

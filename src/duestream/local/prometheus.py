@@ -55,8 +55,9 @@ class Exporter:
 
     async def render(self) -> tuple[bytes, str]:
         """The text and its content type."""
-        client = await asyncio.to_thread(importlib.import_module, "prometheus_client")  # takes 50 ms at first
-        families = list(self._collect(client.core))
+        core = await asyncio.to_thread(importlib.import_module, "prometheus_client.core")  # takes 50 ms at first
+        client = importlib.import_module("prometheus_client")
+        families = list(self._collect(core))
         return await asyncio.to_thread(_text_of, client, families), client.CONTENT_TYPE_LATEST
 
     def _collect(self, core: Any) -> Iterator[Any]:
@@ -80,10 +81,12 @@ class Exporter:
         }
         text = "Deliveries given up that their dead-letter queue did not take"
         refused = core.CounterMetricFamily("duestream_dead_letters_refused", text, labels=("schedule_group", "code"))
+        groups = {group for _, group in recorder.totals} | ({self._app} if self._app else set())
+        for group in sorted(groups):
+            for name, family in families.items():  # also what is 0: an increase from nothing would not be seen
+                family.add_metric((group,), recorder.totals.get((name, group), 0.0))
         for (name, group), count in recorder.totals.items():
-            if name in families:
-                families[name].add_metric((group,), count)
-            elif name.startswith(_FAILED_LETTERS):
+            if name.startswith(_FAILED_LETTERS):
                 refused.add_metric((group, name.removeprefix(_FAILED_LETTERS)), count)
         yield from families.values()
         yield refused
@@ -147,9 +150,10 @@ class Exporter:
 
 def _add(family: Any, labels: Iterable[str], histogram: Histogram) -> None:
     buckets, seen = [], 0
-    for bound, count in zip((*histogram.bounds, "+Inf"), tuple(histogram.counts), strict=True):
+    bounds = [*(repr(float(bound)) for bound in histogram.bounds), "+Inf"]
+    for bound, count in zip(bounds, tuple(histogram.counts), strict=True):
         seen += count
-        buckets.append((str(bound), seen))
+        buckets.append((bound, seen))
     family.add_metric(tuple(labels), buckets, sum_value=histogram.total)
 
 

@@ -29,11 +29,6 @@ class Span:
     until_minute: int
     minutes: int
 
-    @property
-    def periods(self) -> int:
-        """How many periods begin in the span."""
-        return -(-(self.until_minute - self.from_minute) // self.minutes)
-
     def moment_of(self, number: int) -> datetime:
         """When a period begins."""
         return from_ms((self.from_minute + number * self.minutes) * MINUTE_MS)

@@ -1,6 +1,7 @@
 """GetMetricStatistics: one metric's statistics."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from duestream.local.services.cloudwatch.errors import (
@@ -28,10 +29,12 @@ async def get_metric_statistics(context: RequestContext, parameters: Mapping[str
         )
     for name in extended:
         check_statistic(name)
-    span = span_of(parameters["StartTime"], parameters["EndTime"], parameters["Period"])
-    if span.periods > MAX_DATAPOINTS:
+    start, end = parameters["StartTime"], parameters["EndTime"]
+    span = span_of(start, end, parameters["Period"])
+    periods = -((start - end) // timedelta(minutes=span.minutes))
+    if periods > MAX_DATAPOINTS:
         raise InvalidParameterCombinationException(
-            f"You have requested up to {span.periods} datapoints, which exceeds the limit of {MAX_DATAPOINTS}. "
+            f"You have requested up to {periods} datapoints, which exceeds the limit of {MAX_DATAPOINTS}. "
             "You may reduce the datapoints requested by increasing Period, or decreasing the time range."
         )
     datapoints = []
