@@ -63,6 +63,11 @@ def missed(tx: Transaction, group_name: str, now_ms: int, occurrences: int) -> N
     count(tx, "Missed", group_name=group_name, now_ms=now_ms, value=occurrences)
 
 
+def redriven(tx: Transaction, group_name: str, now_ms: int) -> None:
+    """A dead letter was sent on its way again."""
+    count(tx, "Redriven", group_name=group_name, now_ms=now_ms)
+
+
 def letter_sent(tx: Transaction, group_name: str, now_ms: int, *, is_truncated: bool) -> None:
     """What was given up stands in its dead-letter queue."""
     count(tx, "InvocationsSentToDeadLetterCount", group_name=group_name, now_ms=now_ms)
