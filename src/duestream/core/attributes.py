@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from duestream.core.normalform import EMPTY_VALUE, normalize_item, normalize_value
-from duestream.core.numbers import normalize_number, number_key_bytes, number_size_bytes
+from duestream.core.numbers import normalize_number, number_key_bytes, number_of_key_bytes, number_size_bytes
 from duestream.core.record import AttributeValue, Item
 from duestream.errors import Error, ValidationException
 
@@ -19,6 +19,7 @@ __all__ = [
     "compare_values",
     "item_size_bytes",
     "key_bytes",
+    "key_value",
     "marshal",
     "marshal_item",
     "normalize_item",
@@ -200,3 +201,12 @@ def _marshal_set(members: set[Any] | frozenset[Any]) -> AttributeValue:
         raise AttributeTypeError("DynamoDB has no empty set")
     (kind,) = kinds
     return normalize_value({kind + "S": [member[kind] for member in marshalled]})
+
+
+def key_value(data: bytes, kind: str) -> AttributeValue:
+    """Give back the key value that `key_bytes` gave these bytes for; `kind` is S, N or B."""
+    if kind == "S":
+        return {"S": data.decode()}
+    if kind == "N":
+        return {"N": number_of_key_bytes(data)}
+    return {"B": b64encode(data).decode("ascii")}

@@ -120,6 +120,17 @@ def number_key_bytes(text: str) -> bytes:
     return b"\x02" + body
 
 
+def number_of_key_bytes(data: bytes) -> str:
+    """Give back, in normal form, the number that `number_key_bytes` gave these bytes for."""
+    sign, body = data[0], data[1:]
+    if sign == 1:
+        return "0"
+    if sign == 0:
+        body = bytes(255 - byte for byte in body[:-1])
+    digits = "".join(f"{pair - 1:02d}" for pair in body[1:])
+    return _plain_text(Number(sign == 0, digits.rstrip("0"), body[0] + MIN_MAGNITUDE))
+
+
 def number_size_bytes(text: str) -> int:
     """Count a number as DynamoDB does for the size of an item.
 

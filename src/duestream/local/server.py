@@ -19,7 +19,7 @@ from duestream.core.app import App
 from duestream.core.forwarding import Forwarding
 from duestream.core.schedule import Place
 from duestream.errors import Error, InternalServerError, ServiceError, SettingsError
-from duestream.local import pages, prometheus
+from duestream.local import admin, pages, prometheus
 from duestream.local.engine.endpoints import Endpoints, OwnServer
 from duestream.local.engine.engine import Engine
 from duestream.local.engine.smtp import SmtpRelay, SmtpSettings
@@ -122,7 +122,7 @@ class LocalServer:
         self._proxy: Proxy | None = None
         self.port = settings.port
         #: Pages beside the services: (method, path) to page. Fill it before `start`.
-        self.pages: dict[tuple[str, str], pages.Page] = {**pages.PAGES}
+        self.pages: dict[tuple[str, str], pages.Page] = {**pages.PAGES, **admin.pages_of(lambda: self.engine)}
         self._store: Store | None = None
         self._listener = Listener(self.answer, settings.clock)
         self._guard: Guard | None = None

@@ -18,8 +18,10 @@ from duestream.local.engine.functions import Functions
 from duestream.local.engine.housekeeping import Housekeeper
 from duestream.local.engine.outside import HttpRequests, RelayedEmails
 from duestream.local.engine.poller import Poller
+from duestream.local.engine.redrive import Redriver
 from duestream.local.engine.smtp import SmtpRelay
 from duestream.local.engine.timer import Timer
+from duestream.local.engine.why import Explainer
 from duestream.local.store import metrics, streams
 from duestream.local.store.store import Store
 
@@ -55,6 +57,8 @@ class Engine:
         self.endpoints = endpoints or Endpoints(Forwarding(), {})
         self._forwarded = ForwardedCalls(self.endpoints)
         self._poller = None if app is None else Poller(store, clock, app, place, self.endpoints.members_of)
+        self.redriver = Redriver(store, clock, place, self._poller)
+        self.explainer = Explainer(store, clock, place, self._poller)
         self._functions = None if app is None else Functions(app)
         self._http = HttpRequests()
         self._smtp = smtp

@@ -1,0 +1,162 @@
+"""What `why` found of one rule, in sentences. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+#: What a rule says of an item for which it asks nothing.
+_NOT_WANTED = {
+    "no attribute": "the item has no {attribute}",
+    "filtered": "the rule's filter (`when`) leaves this item out",
+    "nothing wanted": "the rule answers that there is nothing to do",
+    "unreadable timestamp": "{reason}",
+    "unreadable expression": "{reason}",
+    "rule raised": "the rule's code raised {reason}",
+    "past due": "{reason}",
+}
+_NOT_PLANNED = (
+    "It was written before the rule was there, or its outcome is older than what is kept. Write it again to have it "
+    "planned."
+)
+_MANY_MS = ((86_400_000, "days"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
+
+
+def sentences(rule: Mapping[str, Any], *, caught_up: bool, now_ms: int) -> list[str]:
+    """What there is to say of one rule and item: what is to come first, then what was.
+
+    Args:
+        rule: as `why.Explainer` collects it.
+        caught_up: whether planning has come past the item's last write.
+        now_ms: the present moment, for lengths of time.
+    """
+    said, traces = rule["item_says"], rule["schedules"]
+    is_pending = any(trace["pending"] is not None and trace["pending"]["due_at"] is not None for trace in traces)
+    told = [_pending(trace, rule, now_ms) for trace in traces if _has_more(trace)]
+    if not is_pending:
+        told += _why_nothing_comes(rule, said, traces, caught_up=caught_up, now_ms=now_ms)
+    for trace in traces:
+        told += _outcomes(trace)
+        told += [_letter(letter) for letter in trace["dead_letters"][-3:]]
+    return told
+
+
+def _has_more(trace: Mapping[str, Any]) -> bool:
+    return trace["pending"] is not None and trace["pending"]["due_at"] is not None
+
+
+def _pending(trace: Mapping[str, Any], rule: Mapping[str, Any], now_ms: int) -> str:
+    pending = trace["pending"]
+    recurs = "" if str(pending["expression"]).startswith("at(") else f"{pending['expression']}, next "
+    when = (
+        f"{recurs}due {pending['due_at']} ({_distance(pending['due_at_ms'] - now_ms)}), {_call(pending['target_arn'])}"
+    )
+    if not rule["is_loaded"]:
+        return f"Waits, {when}: the app that is loaded has no rule {rule['rule']}, and nobody else delivers for it."
+    if pending["state"] != "ENABLED":
+        return f"Will not be delivered: its schedule is disabled ({when})."
+    again = ", again out of a dead letter" if pending["redrives"] else ""
+    if pending["attempts"] == 0:
+        verb = "Will be delivered" if pending["due_at_ms"] > now_ms else "Is being delivered"
+        return f"{verb}{again}: {when}; no attempt has failed yet."
+    failures = _times(pending["attempts"], "attempt")
+    why = f"; the last one failed with {pending['last_failure']}" if pending["last_failure"] else ""
+    return f"Is being tried{again}: {when}; {failures} made{why}. The next one is at {pending['next_attempt_at']}."
+
+
+def _why_nothing_comes(
+    rule: Mapping[str, Any],
+    said: Mapping[str, Any],
+    traces: Sequence[Mapping[str, Any]],
+    *,
+    caught_up: bool,
+    now_ms: int,
+) -> list[str]:
+    """Why there is no schedule that has anything to come."""
+    state = said["state"]
+    if state == "no item":
+        return ["Nothing is to come: the item is not there."]
+    if state in _NOT_WANTED:
+        why = _NOT_WANTED[state].format(attribute=rule["attribute"], reason=said.get("reason"))
+        return [f"Nothing is to come: {why}."]
+    if state != "wanted":
+        return [f"Nothing is to come: the app that is loaded has no rule {rule['rule']}."]
+    if said["due_at_ms"] is None:
+        asked = f"The item asks for {said['expression']} in {said['timezone']}"
+        if not caught_up:
+            return [f"{asked}; planning has not come to its last write yet."]
+        return [f"{asked}, which has no occurrence to come."]
+    when = f"{said['due_at']} ({_distance(said['due_at_ms'] - now_ms)})"
+    if not caught_up:
+        return [f"The item asks for {when}; planning has not come to its last write yet."]
+    if _is_done(said["due_at_ms"], traces):
+        return []
+    if said["due_at_ms"] <= now_ms and any(trace["outcomes"] for trace in traces):
+        return [f"The item asks for {when}, which was past; what came of it stands below."]
+    return [f"The item asks for {when}, but nothing is pending and nothing is on record. {_NOT_PLANNED}"]
+
+
+def _is_done(due_at_ms: int, traces: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an outcome or a letter is of the moment that the item names now; a due time is rounded up to the ms."""
+    return any(trace["dead_letters"] for trace in traces) or any(
+        due_at_ms <= outcome["due_at_ms"] <= due_at_ms + 1 for trace in traces for outcome in trace["outcomes"]
+    )
+
+
+def _outcomes(trace: Mapping[str, Any]) -> list[str]:
+    """The newest outcomes, the last first."""
+    told = []
+    for outcome in reversed(trace["outcomes"][-3:]):
+        due = f"due {outcome['due_at']}"
+        because = f": {outcome['reason']}" if outcome["reason"] else ""
+        match outcome["kind"]:
+            case "delivered":
+                late = _length(outcome["lateness_ms"])
+                attempts = _times(outcome["attempts"], "attempt")
+                told.append(f"Was delivered at {outcome['ended_at']}, {late} late ({due}; {attempts}){because}.")
+            case "skipped":
+                told.append(f"Was skipped at {outcome['ended_at']} ({due}){because}.")
+            case "dead_lettered":
+                attempts = _times(outcome["attempts"], "attempt")
+                told.append(f"Was given up at {outcome['ended_at']} after {attempts} ({due}){because}.")
+            case _:
+                told.append(f"Was dropped at {outcome['ended_at']}, and is in no queue ({due}){because}.")
+    if len(trace["outcomes"]) > len(told):
+        told.append(f"Before that, {_times(len(trace['outcomes']) - len(told), 'outcome')} more (see --json).")
+    return told
+
+
+def _letter(letter: Mapping[str, Any]) -> str:
+    what = "delivery" if letter["kind"] == "delivery" else "stream record"
+    told = f"Dead letter {letter['id']} (a {what}, {letter['at']}): {letter['reason']}."
+    match letter["state"]:
+        case "waiting":
+            return f"{told} It waits in {letter['queue']}: `duestream dead-letters redrive {letter['id']}`."
+        case "in flight":
+            return f"{told} It is in {letter['queue']}, and somebody has received it."
+        case "redriven":
+            return f"{told} It was redriven at {letter['ended_at']}, as {letter['ended_reason']}."
+        case "dropped":
+            return f"{told} It was dropped at {letter['ended_at']}: {letter['ended_reason']}."
+        case state:
+            return f"{told} It was in {letter['queue']}: {state}."
+
+
+def _times(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _distance(milliseconds: int) -> str:
+    return f"in {_length(milliseconds)}" if milliseconds >= 0 else f"{_length(-milliseconds)} ago"
+
+
+def _length(milliseconds: int) -> str:
+    """A length of time, in the unit that reads well."""
+    for size, unit in _MANY_MS:
+        if milliseconds >= 2 * size:
+            return f"{milliseconds / size:.1f} {unit}".replace(".0 ", " ")
+    return f"{milliseconds} ms"
+
+
+def _call(target_arn: str | None) -> str:
+    """What is called: ``ses:sendEmail``, or the ARN."""
+    arn = target_arn or ""
+    return f"by {arn.partition(':aws-sdk:')[2] or arn}"
