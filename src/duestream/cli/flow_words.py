@@ -25,6 +25,7 @@ _ACTIONS = {
     "dead_lettered": ("dead letter", "red"),
     "dead_letter_record": ("dead letter", "red"),
     "dropped": ("dropped", "red"),
+    "missed": ("missed", "yellow"),
     "unowned": ("waiting", "yellow"),
 }
 _COLOURS = {"cyan": 36, "magenta": 35, "green": 32, "yellow": 33, "red": 31, "dim": 2}

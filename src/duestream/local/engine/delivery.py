@@ -297,14 +297,16 @@ class Deliveries:
         checked = self._check(row, version, now_ms, items)
         if not isinstance(checked, ScheduleRow):
             return checked
-        caught_up = self._caught_up(tx, checked, now_ms)
-        if caught_up is None:
-            return None
-        checked = caught_up
         tx.execute("SAVEPOINT delivery")
-        step: Settled | _GoesOutside | _Fault
+        step: Settled | _GoesOutside | _Fault | None = None
         try:
-            step = self._deliver(tx, checked, now_ms)
+            if is_late(checked, now_ms):
+                delivery_id = attempt_of(checked, number=1, now_ms=now_ms).delivery_id
+                checked = catch_up(tx, checked, delivery_id, now_ms)
+                tx.execute("RELEASE delivery")  # what is missed is missed, also if the target fails
+                tx.execute("SAVEPOINT delivery")
+            if checked is not None:
+                step = self._deliver(tx, checked, now_ms)
         except apsw.Error:
             raise  # the disk's matter, and the whole group's
         except Exception as error:  # noqa: BLE001 - one delivery's fault is not its neighbours'
@@ -312,12 +314,6 @@ class Deliveries:
             step = _Fault(error)
         tx.execute("RELEASE delivery")
         return step
-
-    def _caught_up(self, tx: Transaction, row: ScheduleRow, now_ms: int) -> ScheduleRow | None:
-        """A recurring schedule that is late, at the occurrence that its policy delivers now; None: it has gone on."""
-        if not is_late(row, now_ms):
-            return row
-        return catch_up(tx, row, attempt_of(row, number=1, now_ms=now_ms).delivery_id, now_ms)
 
     def _check(self, row: ScheduleRow | None, version: int, now_ms: int, items: "_Items") -> ScheduleRow | _Held | None:
         """The schedule, if it is to be delivered now; None: not, or not any more."""

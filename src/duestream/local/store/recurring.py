@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from duestream.clock import from_ms, to_ms
-from duestream.local.store.schedules import ScheduleRow, go_on, series_of
+from duestream.local.store.name_hash import name_hash
+from duestream.local.store.schedules import COLUMNS, FROM, Executes, ScheduleRow, go_on, series_of
 from duestream.local.store.writer import Transaction
 
 #: What makes a recurring schedule the same series: a change of any other part leaves it where it stands.
@@ -44,6 +45,16 @@ def standing(
     from_at_ms = now_ms + 1 if row.due_at_ms is None else max(now_ms, row.due_at_ms)
     following = series_of(body, row.anchor_at_ms).first_from(from_ms(from_at_ms))
     return Standing(row.anchor_at_ms, None if following is None else to_ms(following))
+
+
+def under_way(connection: Executes, group_name: str, name: str) -> list[ScheduleRow]:
+    """The occurrences of a recurring schedule that are being tried, or wait to be tried again, oldest first."""
+    rows: Any = connection.execute(
+        f"SELECT {COLUMNS} {FROM} WHERE s.name_hash = ? AND s.name = ? AND g.name = ? AND s.occurrence_of IS NOT NULL "
+        "ORDER BY s.due_at_ms",
+        (name_hash(group_name, name), name, group_name),
+    )
+    return [ScheduleRow(*row) for row in rows]
 
 
 def set_apart(tx: Transaction, row: ScheduleRow) -> ScheduleRow:

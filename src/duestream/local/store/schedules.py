@@ -29,12 +29,12 @@ from duestream.local.store.writer import ScheduleChanged, Transaction
 #: SQLite's largest rowid.
 MAX_ID = 2**63 - 1
 
-_COLUMNS = (
+COLUMNS = (
     "s.id, s.group_id, g.name, g.region, s.name, s.version, s.state, s.due_at_ms, s.attempt_at_ms, s.attempts, "
     "s.rule, s.table_id, s.partition_key, s.sort_key, s.body, s.created_at_ms, s.last_modified_at_ms, "
     "s.last_failure, s.redrives, s.anchor_at_ms, s.catch_up, s.occurrence_of"
 )
-_FROM = "FROM schedule s JOIN schedule_group g ON g.id = s.group_id"
+FROM = "FROM schedule s JOIN schedule_group g ON g.id = s.group_id"
 
 
 class Executes(Protocol):
@@ -119,7 +119,7 @@ def schedule_arn(region: str, group_name: str, name: str) -> str:
 def get_schedule(connection: Executes, group_name: str, name: str) -> ScheduleRow | None:
     """The schedule of that group and name."""
     found = connection.execute(
-        f"SELECT {_COLUMNS} {_FROM} WHERE s.name_hash = ? AND s.name = ? AND g.name = ? AND s.occurrence_of IS NULL",
+        f"SELECT {COLUMNS} {FROM} WHERE s.name_hash = ? AND s.name = ? AND g.name = ? AND s.occurrence_of IS NULL",
         (name_hash(group_name, name), name, group_name),
     ).fetchone()
     return ScheduleRow(*found) if found else None
@@ -127,14 +127,14 @@ def get_schedule(connection: Executes, group_name: str, name: str) -> ScheduleRo
 
 def get_schedule_by_id(connection: Executes, schedule_id: int) -> ScheduleRow | None:
     """The schedule of that row."""
-    found = connection.execute(f"SELECT {_COLUMNS} {_FROM} WHERE s.id = ?", (schedule_id,)).fetchone()
+    found = connection.execute(f"SELECT {COLUMNS} {FROM} WHERE s.id = ?", (schedule_id,)).fetchone()
     return ScheduleRow(*found) if found else None
 
 
 def get_schedules_by_id(connection: Executes, schedule_ids: Sequence[int]) -> dict[int, ScheduleRow]:
     """The schedules of these rows, as many as there are, by id."""
     found = connection.execute(
-        f"SELECT {_COLUMNS} {_FROM} WHERE s.id IN (SELECT value FROM json_each(?))",
+        f"SELECT {COLUMNS} {FROM} WHERE s.id IN (SELECT value FROM json_each(?))",
         (msgspec.json.encode(schedule_ids).decode(),),
     )
     return {row[0]: ScheduleRow(*row) for row in found}
@@ -166,7 +166,7 @@ def list_schedules(
             conditions.append(condition)
             bindings.append(value)
     rows = connection.execute(
-        f"SELECT {_COLUMNS} {_FROM} WHERE {' AND '.join(conditions)} ORDER BY s.id LIMIT ?", (*bindings, limit)
+        f"SELECT {COLUMNS} {FROM} WHERE {' AND '.join(conditions)} ORDER BY s.id LIMIT ?", (*bindings, limit)
     )
     return [ScheduleRow(*row) for row in rows]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,14 +13,14 @@ import pytest
 from tests.unit.local.engine.bench import START, Bench, bench, run
 
 from duestream import App, QueueMessage
-from duestream.clock import ManualClock, from_ms
+from duestream.clock import ManualClock, from_ms, to_ms
 from duestream.core.schedule import Place
 from duestream.errors import DeliveryError
 from duestream.local.engine.call import Attempt, Call
 from duestream.local.engine.delivery import _Lane
 from duestream.local.services.context import RequestContext
 from duestream.local.services.scheduler import OPERATIONS
-from duestream.local.store import outcomes, queues, schedules
+from duestream.local.store import outcomes, queues, recurring, schedules
 from duestream.local.store.database import FILE_NAME
 from duestream.local.store.outcomes import Outcome
 from duestream.local.store.writer import Transaction
@@ -94,6 +95,9 @@ def test_an_occurrence_that_is_retried_holds_up_and_shifts_no_other(tmp_path: Pa
             assert row is not None
             assert row.due_at_ms is not None
             assert from_ms(row.due_at_ms) == START + MINUTE
+            (retried,) = recurring.under_way(at.store.reader, "default", "tick")
+            assert (retried.due_at_ms, retried.attempts) == (to_ms(START), 1)
+            assert "NonExistentQueue" in str(retried.last_failure)
             await at.tick(seconds=60)
             await at.make_queue("ticks")
             await at.tick(seconds=60)
@@ -420,5 +424,83 @@ def test_an_expression_that_cannot_be_read_is_dead_lettered_with_the_reason(tmp_
             told = json.loads(letter.body)
             assert told["kind"] == "unreadable expression"
             assert "every hour" in told["reason"]
+
+    run(body())
+
+
+def test_a_target_outside_gets_the_last_occurrence_after_downtime(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with bench(tmp_path, None) as at:
+            await call(at, "CreateSchedule", **declared())
+        async with bench(tmp_path, None, ManualClock(START + 45 * MINUTE)) as at:
+            outside = with_outside(at)
+            outside.may_end.set()
+            await at.settle()
+            assert outside.sent == [(texts(45 * MINUTE)[0], 1)]
+            assert [(outcome.kind, outcome.occurrences) for outcome in ended(at)] == [("missed", 45), ("delivered", 1)]
+            await at.tick(minutes=1)
+            assert outside.sent[1:] == [(texts(46 * MINUTE)[0], 1)]
+
+    run(body())
+
+
+def test_what_is_missed_is_counted_once_though_the_target_fails(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with bench(tmp_path, None) as at:
+            await call(at, "CreateSchedule", **declared("rate(1 hour)"))
+        async with bench(tmp_path, None, ManualClock(START + 5 * HOUR)) as at:  # there is no queue
+            await at.settle()
+            assert at.pending() == 2
+            await at.make_queue("ticks")
+            await at.tick(minutes=5)
+            assert await bodies(at) == texts(5 * HOUR)
+            assert [(outcome.kind, outcome.occurrences) for outcome in ended(at)] == [("missed", 5), ("delivered", 1)]
+
+    run(body())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_each_occurrence_is_delivered_given_up_or_missed_once(tmp_path: Path, seed: int) -> None:
+    """Random steps of time, failures, crashes and restarts; every policy."""
+    chance = random.Random(seed)
+    policy = ("deliver_last", "deliver_all", "skip")[seed % 3]
+
+    async def body() -> None:
+        folder, now = tmp_path / "0", START
+        async with bench(folder, None) as at:
+            await call(at, "CreateSchedule", **declared("rate(7 minutes)", EndDate=START + 20 * HOUR))
+            await set_catch_up(at, policy)
+        done: list[str] = []
+        for number in range(1, 25):
+            copy = tmp_path / str(number)
+            copy.mkdir()
+            async with bench(folder, None, ManualClock(now)) as at:
+                outside = with_outside(at)
+                outside.fails = chance.random() < 0.4
+                if chance.random() < 0.7:
+                    outside.may_end.set()
+                    await at.settle()
+                else:  # it dies in mid-delivery
+                    at.engine._timer.run_due()
+                    for _ in range(chance.randrange(8)):
+                        await asyncio.sleep(0.001)
+                for file in folder.glob(f"{FILE_NAME}*"):
+                    shutil.copy(file, copy / file.name)
+                outside.may_end.set()
+            folder = copy
+            now += timedelta(seconds=chance.choice([1, 30, 60, 240, 420, 421, 3_000, 10_000]))
+        now = START + timedelta(days=3)
+        for _ in range(3):
+            async with bench(folder, None, ManualClock(now)) as at:
+                outside = with_outside(at)
+                outside.may_end.set()
+                await at.settle()
+                now += HOUR
+                assert at.pending() == 0
+                done = [outcome.kind for outcome in ended(at) for _ in range(outcome.occurrences)]
+                identities = [outcome.delivery_id for outcome in ended(at) if outcome.kind != "missed"]
+        assert len(done) == 20 * 60 // 7 + 1
+        assert len(set(identities)) == len(identities)
+        assert set(done) <= {"delivered", "missed"}
 
     run(body())
