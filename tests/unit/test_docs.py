@@ -79,6 +79,7 @@ _TITLES = {
     "cloudwatch": "CloudWatch",
     "dynamodb": "DynamoDB",
     "dynamodbstreams": "DynamoDB Streams",
+    "lambda": "Lambda",
     "scheduler": "EventBridge Scheduler",
     "ses": "SES, first version",
     "sesv2": "SES, second version",

@@ -54,6 +54,8 @@ CALLS: Mapping[tuple[str, str], Members] = {
         "FeedbackForwardingEmailAddressIdentityArn EmailTags ConfigurationSetName EndpointId TenantName "
         "ListManagementOptions",
     ),
+    # Carried out by accepting the event: a function that fails is its own asynchronous invocation's matter.
+    ("lambda", "invoke"): _members("FunctionName", "InvocationType Payload Qualifier ClientContext LogType"),
     ("dynamodb", "putItem"): _members("TableName Item", _CONDITION),
     ("dynamodb", "updateItem"): _members("TableName Key", f"UpdateExpression {_CONDITION}"),
     ("dynamodb", "deleteItem"): _members("TableName Key", _CONDITION),

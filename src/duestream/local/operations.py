@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from duestream.local.services import cloudwatch, dynamodb, scheduler, ses, sesv2, sqs, streams, sts
+from duestream.local.services import cloudwatch, dynamodb, lambda_, scheduler, ses, sesv2, sqs, streams, sts
 from duestream.local.services.context import Operation
 
 #: Services under botocore's names.
@@ -10,6 +10,7 @@ SERVICES: Mapping[str, Mapping[str, Operation]] = {
     "cloudwatch": cloudwatch.OPERATIONS,
     "dynamodb": dynamodb.OPERATIONS,
     "dynamodbstreams": streams.OPERATIONS,
+    "lambda": lambda_.OPERATIONS,
     "scheduler": scheduler.OPERATIONS,
     "ses": ses.OPERATIONS,
     "sesv2": sesv2.OPERATIONS,

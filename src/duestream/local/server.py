@@ -189,6 +189,7 @@ class LocalServer:
         scheduler.resume_group_deletions(self._store)
         dynamodb.resume_table_deletions(self._store)
         sqs.mover_of(self._store, settings.clock).start()
+        self._engine.lambdas.use(_reachable(settings.host, self.port), settings.credentials)
         self._engine.start()
         await self._listener.start()
 
@@ -197,6 +198,8 @@ class LocalServer:
         if self._store is None:
             return
         sqs.arrivals_of(self._store, self.settings.clock).stop()
+        if self._engine is not None:
+            await self._engine.stop_functions()
         await self._listener.stop(GRACE_SECONDS)
         await scheduler.stop_group_deletions()
         await dynamodb.stop_table_deletions()
@@ -343,6 +346,7 @@ class LocalServer:
             request_id=request_id,
             relays_emails=self.settings.smtp is not None,
             forwarded=self.engine.endpoints.members_of,
+            functions=self.engine.lambdas,
         )
 
     def _service_error(self, error: Exception, service: str | None, request_id: str) -> ServiceError:
@@ -382,6 +386,13 @@ def _unpacked(request: HttpRequest) -> HttpRequest:
 def codec_of(service: str, protocol: str) -> Codec:
     """The codec of a service in one of its protocols."""
     return _CODECS[protocol](service)
+
+
+def _reachable(host: str, port: int) -> str:
+    """Where processes on this machine reach a server that listens on `host`."""
+    if host in ("0.0.0.0", "", "::"):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @lru_cache(maxsize=64)

@@ -16,6 +16,9 @@ from duestream.local.engine.endpoints import Endpoints
 from duestream.local.engine.forward import ForwardedCalls
 from duestream.local.engine.functions import Functions
 from duestream.local.engine.housekeeping import Housekeeper
+from duestream.local.engine.lambda_async import AsyncInvocations
+from duestream.local.engine.lambda_functions import LambdaFunctions
+from duestream.local.engine.mappings import Mappings
 from duestream.local.engine.outside import HttpRequests, RelayedEmails
 from duestream.local.engine.poller import Poller
 from duestream.local.engine.redrive import Redriver
@@ -61,6 +64,10 @@ class Engine:
         self.explainer = Explainer(store, clock, place, self._poller)
         self._functions = None if app is None else Functions(app)
         self._http = HttpRequests()
+        #: Lambda: what runs functions, what was accepted for them, and what reads streams and queues for them.
+        self.lambdas = LambdaFunctions(store, clock)
+        self._invocations = AsyncInvocations(store, clock, self.lambdas)
+        self._mappings = Mappings(store, clock, self.lambdas.invoke)
         self._smtp = smtp
         self._deliveries = Deliveries(
             store, clock, outside=self._outside(), forwarded=self._forwarded, planning=self._poller
@@ -121,15 +128,23 @@ class Engine:
         self._loops = [self._spawn(self._timer.run()), self._spawn(self._housekeeper.run())]
         if self._poller is not None:
             self._loops.append(self._spawn(self._poller.run()))
+        self._invocations.start()
+        self._mappings.start()
+
+    async def stop_functions(self) -> None:
+        """Let the Lambda functions that run end, while they can still reach the server; begin no more of them."""
+        await asyncio.gather(self._mappings.stop(GRACE_SECONDS), self._invocations.stop(GRACE_SECONDS))
 
     async def stop(self) -> None:
         """Finish the attempts that are under way, then stop. What is not done is done at the next start."""
+        await self.stop_functions()
         loops = (self._timer, self._housekeeper, self._poller)
         for loop in loops:
             if loop is not None:
                 loop.stop()
         await _end(self._loops)
         await self._deliveries.drain(GRACE_SECONDS)
+        await self.lambdas.close()
         for room in (self._functions, self._poller, self._forwarded):
             if room is not None:
                 room.close()

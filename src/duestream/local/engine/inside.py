@@ -4,6 +4,8 @@ Each is carried out in the transaction that completes the schedule, so each deli
 once, whatever happens to the process.
 """
 
+import json
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +21,8 @@ from duestream.core.email import (
 from duestream.core.expression import Condition, Placeholders, parse_condition, parse_update
 from duestream.errors import ResourceNotFoundException
 from duestream.local.engine.call import Attempt
-from duestream.local.store import emails, items, queues, tables
+from duestream.local.store import emails, functions, items, queues, tables
+from duestream.local.store.function_errors import no_function
 from duestream.local.store.queue_errors import QueueDoesNotExist
 from duestream.local.store.tables import Table
 from duestream.local.store.writer import Transaction
@@ -30,7 +33,9 @@ InsideTarget = Callable[[Transaction, Mapping[str, Any], Attempt], None]
 def send_message(tx: Transaction, parameters: Mapping[str, Any], attempt: Attempt) -> None:
     """SQS SendMessage. `QueueUrl` may be the queue's URL, its ARN or its bare name."""
     name = str(parameters.get("QueueUrl", "")).rpartition("/")[2].rpartition(":")[2]
-    queue = queues.get_queue(tx.connection, name)
+    queue = tx.looked_up.get(("queue", name))
+    if queue is None:
+        queue = tx.looked_up["queue", name] = queues.get_queue(tx.connection, name)
     if queue is None:
         raise QueueDoesNotExist
     queues.send_message(
@@ -119,10 +124,26 @@ def _condition(parameters: Mapping[str, Any], placeholders: Placeholders) -> Con
     return None if text is None else parse_condition(text, placeholders)
 
 
+def invoke(tx: Transaction, parameters: Mapping[str, Any], attempt: Attempt) -> None:
+    """Lambda Invoke: the event is accepted here; what becomes of it is not this delivery's matter."""
+    given = str(parameters.get("FunctionName", ""))
+    name = functions.function_name_of(given)
+    function = functions.get_function(tx.connection, name)
+    if function is None or parameters.get("Qualifier", "$LATEST") != "$LATEST":
+        raise no_function(given)
+    payload = parameters.get("Payload", "")
+    text = payload if isinstance(payload, str) else json.dumps(payload)
+    event = functions.checked_event(text.encode(), "Event")
+    request_id = str(uuid.UUID(hex=attempt.delivery_id))
+    if parameters.get("InvocationType") != "DryRun":
+        functions.accept_invocation(tx, function, event, request_id=request_id, now_ms=attempt.now_ms)
+
+
 INSIDE: Mapping[tuple[str, str], InsideTarget] = {
     ("sqs", "sendMessage"): send_message,
     ("ses", "sendEmail"): send_email,
     ("sesv2", "sendEmail"): send_email_v2,
+    ("lambda", "invoke"): invoke,
     ("dynamodb", "putItem"): put_item,
     ("dynamodb", "updateItem"): update_item,
     ("dynamodb", "deleteItem"): delete_item,

@@ -27,6 +27,8 @@ PERMANENT_CODES = frozenset(
         "InvalidMessageContents",
         "InvalidParameterValue",
         "InvalidParameterValueException",
+        "InvalidRequestContentException",
+        "RequestTooLargeException",
         "MessageRejected",
         "MessageTooLong",
         "MissingRequiredParameterException",

@@ -19,6 +19,7 @@ from duestream.core.record import Item
 from duestream.errors import ResourceNotFoundException, ServiceError, ValidationException
 from duestream.local.services.context import Operation, RequestContext
 from duestream.local.store import streams
+from duestream.local.store.stream_names import event_id, shard_id
 from duestream.local.store.streams import RecordRow, Stream
 
 MAX_LISTED_STREAMS = 100
@@ -96,11 +97,6 @@ def _shard(reader: apsw.Connection, stream: Stream) -> dict[str, Any]:
         last = streams.last_sequence_of(reader, stream) or first
         numbers["EndingSequenceNumber"] = streams.sequence_number(last)
     return {"ShardId": shard_id(stream), "SequenceNumberRange": numbers}
-
-
-def shard_id(stream: Stream) -> str:
-    """The id of a stream's one shard, in AWS's form: its moment of creation, and eight hexadecimal digits."""
-    return f"shardId-{stream.created_at_ms:020d}-{stream.id:08x}"
 
 
 def _existing_stream(reader: apsw.Connection, arn: str) -> Stream:
@@ -237,7 +233,7 @@ def _record(stream: Stream, row: RecordRow) -> dict[str, Any]:
     shown["SizeBytes"] = sum(item_size_bytes(image) for image in images)
     shown["StreamViewType"] = stream.view_type
     record: dict[str, Any] = {
-        "eventID": _event_id(stream, row.sequence),
+        "eventID": event_id(stream, row.sequence),
         "eventName": row.event_name.value,
         "eventVersion": "1.1",
         "eventSource": "aws:dynamodb",
@@ -247,11 +243,6 @@ def _record(stream: Stream, row: RecordRow) -> dict[str, Any]:
     if row.by_service:
         record["userIdentity"] = {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
     return record
-
-
-def _event_id(stream: Stream, sequence: int) -> str:
-    """32 hexadecimal digits that are the same at every read of the record, and of no other record."""
-    return hashlib.blake2b(f"{stream.arn}|{sequence}".encode(), digest_size=16).hexdigest()
 
 
 OPERATIONS: dict[str, Operation] = {

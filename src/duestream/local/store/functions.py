@@ -10,7 +10,9 @@ from typing import Any
 import apsw
 import msgspec
 
+from duestream.core.invocation import MAX_EVENT_BYTES, MAX_PAYLOAD_BYTES
 from duestream.core.schedule import Place
+from duestream.local.store.function_errors import InvalidRequestContentException, RequestTooLargeException
 from duestream.local.store.writer import InvocationAccepted, Transaction
 
 _ACCEPTED = InvocationAccepted()
@@ -214,6 +216,32 @@ def _json(value: Any) -> bytes:
 
 
 # Asynchronous invocations -------------------------------------------------------------------------------
+
+
+def checked_event(payload: bytes, kind: str) -> bytes:
+    """What a function is to be invoked with, which must be JSON; nothing stands for an empty object.
+
+    Args:
+        kind: AWS's InvocationType.
+
+    Raises:
+        RequestTooLargeException: it is over the limit of its kind.
+        InvalidRequestContentException: it is no JSON.
+    """
+    limit = MAX_EVENT_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES
+    if len(payload) > limit:
+        raise RequestTooLargeException(
+            f"{len(payload)} byte payload is too large for the {kind} invocation type (limit {limit} bytes)"
+        )
+    if not payload:
+        return b"{}"
+    try:
+        msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequestContentException(
+            f"Could not parse request body into json: Could not parse payload into json: {error}"
+        ) from error
+    return payload
 
 
 def accept_invocation(

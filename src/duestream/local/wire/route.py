@@ -28,6 +28,11 @@ _PATHS = (
     ("/schedules", "scheduler"),
     ("/schedule-groups", "scheduler"),
     ("/tags/arn", "scheduler"),
+    ("/2015-03-31/functions", "lambda"),
+    ("/2015-03-31/event-source-mappings", "lambda"),
+    ("/2017-03-31/tags", "lambda"),
+    ("/2017-10-31/functions", "lambda"),
+    ("/2019-09-25/functions", "lambda"),
 )
 #: The credential scope's service to service and protocol, where nothing else tells.
 _SCOPES = {
@@ -37,6 +42,7 @@ _SCOPES = {
     "email": ("ses", QUERY),
     "scheduler": ("scheduler", REST_JSON),
     "dynamodb": ("dynamodb", JSON),
+    "lambda": ("lambda", REST_JSON),
     "monitoring": ("cloudwatch", QUERY),
 }
 #: What the credential scope names, where that is not the service's own name.
