@@ -298,6 +298,7 @@ class Deliveries:
         if not isinstance(checked, ScheduleRow):
             return checked
         tx.execute("SAVEPOINT delivery")
+        mark = tx.mark()
         step: Settled | _GoesOutside | _Fault | None = None
         try:
             if is_late(checked, now_ms):
@@ -305,12 +306,13 @@ class Deliveries:
                 checked = catch_up(tx, checked, delivery_id, now_ms)
                 tx.execute("RELEASE delivery")  # what is missed is missed, also if the target fails
                 tx.execute("SAVEPOINT delivery")
+                mark = tx.mark()
             if checked is not None:
                 step = self._deliver(tx, checked, now_ms)
         except apsw.Error:
             raise  # the disk's matter, and the whole group's
         except Exception as error:  # noqa: BLE001 - one delivery's fault is not its neighbours'
-            tx.execute("ROLLBACK TO delivery")
+            tx.undo_to("delivery", mark)
             step = _Fault(error)
         tx.execute("RELEASE delivery")
         return step
@@ -341,6 +343,7 @@ class Deliveries:
         target = row.body["Target"]
         attempt = attempt_of(row, number=row.attempts + 1, now_ms=now_ms)
         parameters: Mapping[str, Any] = {}
+        mark = tx.mark()
         try:
             kind = service_and_action(target["Arn"])
             if kind in self._lanes or kind not in INSIDE:
@@ -349,7 +352,7 @@ class Deliveries:
             parameters = call.parameters
             INSIDE[kind](tx, parameters, attempt)
         except ServiceError as error:
-            tx.execute("ROLLBACK TO delivery")
+            tx.undo_to("delivery", mark)
             if row.rule is not None and isinstance(error, ConditionalCheckFailedException):
                 return settle_skip(tx, row, attempt, "the item is not as the condition demands any more")
             counts.attempted(tx, row, attempt)

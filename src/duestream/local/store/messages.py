@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import apsw
 import msgspec
 
+from duestream.local.store.metrics import MESSAGES, tally
 from duestream.local.store.queue_errors import InvalidParameterValueException, ReceiptHandleIsInvalid
 from duestream.local.store.queues import Queue, append_message, get_queue
 from duestream.local.store.writer import MessagesSent, Transaction
@@ -181,7 +182,11 @@ def find_message(connection: Executes, queue: Queue, message_id: str) -> Message
 
 def remove_message(tx: Transaction, message: Message, *, now_ms: int) -> None:
     """Take a message out of its queue, without a receipt handle."""
-    tx.execute("DELETE FROM message WHERE id = ?", (message.row_id,))
+    queue_ids: list[Any] = tx.execute(
+        "DELETE FROM message WHERE id = ? RETURNING queue_id", (message.row_id,)
+    ).fetchall()
+    for (queue_id,) in queue_ids:
+        tally(tx, MESSAGES, queue_id, -1)
     _refresh_groups(tx, {message.message_group_id}, now_ms)
 
 
@@ -268,6 +273,7 @@ class _Redrive:
 
     def _delete(self, message: Message) -> None:
         self._tx.execute("DELETE FROM message WHERE id = ?", (message.row_id,))
+        tally(self._tx, MESSAGES, self._queue.id, -1)
         self.groups.add(message.message_group_id)
 
 
@@ -401,6 +407,7 @@ def delete_message(tx: Transaction, queue: Queue, receipt_handle: str, *, now_ms
     if queue.is_fifo and _is_expired(receipt, message, now_ms):
         raise _expired(receipt_handle)
     tx.execute("DELETE FROM message WHERE id = ?", (receipt.row_id,))
+    tally(tx, MESSAGES, queue.id, -1)
     if message.message_group_id is not None:
         _refresh_groups(tx, {message.message_group_id}, now_ms)
         tx.announce(MessagesSent(queue.id))  # the group may be free again
@@ -467,6 +474,7 @@ def delete_expired_messages(tx: Transaction, *, now_ms: int, limit: int) -> int:
         ).fetchall()
         for row_id, _ in rows:
             tx.execute("DELETE FROM message WHERE id = ?", (row_id,))
+        tally(tx, MESSAGES, queue.id, -len(rows))
         _refresh_groups(tx, {group for _, group in rows}, now_ms)
         deleted += len(rows)
     return deleted

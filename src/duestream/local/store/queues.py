@@ -18,6 +18,7 @@ from duestream.local.store.message_contents import (
     md5_of_attributes,
     md5_of_text,
 )
+from duestream.local.store.metrics import MESSAGES, tally
 from duestream.local.store.queue_errors import (
     InvalidParameterValueException,
     MissingRequiredParameterException,
@@ -230,6 +231,7 @@ def purge_queue(tx: Transaction, queue: Queue, *, now_ms: int) -> None:
 
 def _delete_messages(tx: Transaction, queue: Queue) -> None:
     tx.execute("DELETE FROM message WHERE queue_id = ?", (queue.id,))
+    tally(tx, MESSAGES, queue.id, -tx.connection.changes())
     tx.execute("DELETE FROM message_group WHERE queue_id = ?", (queue.id,))
 
 
@@ -352,6 +354,7 @@ def append_message(tx: Transaction, queue: Queue, columns: Mapping[str, Any], *,
         {**columns, "queue_id": queue.id, "message_group_id": group, "visible_at_ms": visible_at_ms},
     )
     row_id = tx.last_id()
+    tally(tx, MESSAGES, queue.id, 1)
     tx.announce(MessagesSent(queue.id))
     return row_id
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from duestream.clock import from_ms, to_ms
+from duestream.local.store.metrics import PENDING, tally
 from duestream.local.store.name_hash import name_hash
 from duestream.local.store.schedules import COLUMNS, FROM, Executes, ScheduleRow, go_on, series_of
 from duestream.local.store.writer import Transaction
@@ -81,6 +82,7 @@ def set_apart(tx: Transaction, row: ScheduleRow) -> ScheduleRow:
         "FROM schedule WHERE id = ?",
         (row.id,),
     )
+    tally(tx, PENDING, 0, 1)
     apart = replace(row, id=tx.last_id(), anchor_at_ms=None, occurrence_of=row.id)
     go_on(tx, row)
     return apart

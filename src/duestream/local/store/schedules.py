@@ -11,7 +11,7 @@ rows are not shown, and go when the schedule is deleted or disabled; replacing i
 one-time delivery that is under way.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal, Protocol
@@ -23,6 +23,7 @@ from duestream.clock import from_ms, to_ms
 from duestream.core.recurrence import CatchUp, Series, window_delay
 from duestream.core.schedule_expression import Recurring, parse_schedule_expression
 from duestream.local.store import outcomes
+from duestream.local.store.metrics import PENDING, tally
 from duestream.local.store.name_hash import name_hash
 from duestream.local.store.writer import ScheduleChanged, Transaction
 
@@ -220,7 +221,8 @@ def put_schedule(
     )
     hashed = name_hash(group_name, name)
     found = tx.execute(
-        "SELECT id, version FROM schedule WHERE name_hash = ? AND name = ? AND group_id = ? AND occurrence_of IS NULL",
+        "SELECT id, version, attempt_at_ms IS NOT NULL FROM schedule "
+        "WHERE name_hash = ? AND name = ? AND group_id = ? AND occurrence_of IS NULL",
         (hashed, name, group_id),
     ).fetchone()
     if found and state == "DISABLED":
@@ -228,6 +230,9 @@ def put_schedule(
             "DELETE FROM schedule WHERE name_hash = ? AND name = ? AND group_id = ? AND occurrence_of IS NOT NULL",
             (hashed, name, group_id),
         )
+        tally(tx, PENDING, 0, -tx.connection.changes())
+    was_pending = found[2] if found else 0
+    tally(tx, PENDING, 0, (attempt_at_ms is not None) - was_pending)
     if found:
         schedule_id, version = found[0], found[1] + 1
         tx.execute(
@@ -270,12 +275,19 @@ def delete_schedule(tx: Transaction, group_name: str, name: str) -> bool:
     """Delete, with those of its occurrences that are under way; fine if missing. Says whether there was one."""
     found: list[Any] = tx.execute(
         "DELETE FROM schedule WHERE name_hash = ? AND name = ? "
-        "AND group_id = (SELECT id FROM schedule_group WHERE name = ?) RETURNING id, version, occurrence_of",
+        "AND group_id = (SELECT id FROM schedule_group WHERE name = ?) "
+        "RETURNING id, version, attempt_at_ms IS NOT NULL, occurrence_of",
         (name_hash(group_name, name), name, group_name),
     ).fetchall()
-    for schedule_id, version, _ in found:
+    _deleted(tx, found)
+    return any(occurrence_of is None for *_, occurrence_of in found)
+
+
+def _deleted(tx: Transaction, rows: Iterable[Sequence[Any]]) -> None:
+    """Tell of rows that went: (id, version, whether it had something to come, ...)."""
+    for schedule_id, version, was_pending, *_ in rows:
         tx.announce(ScheduleChanged(schedule_id, version, None))
-    return any(occurrence_of is None for _, _, occurrence_of in found)
+        tally(tx, PENDING, 0, -was_pending)
 
 
 def delete_of_group(tx: Transaction, group_id: int, *, after_id: int, limit: int) -> int | None:
@@ -289,11 +301,10 @@ def delete_of_group(tx: Transaction, group_id: int, *, after_id: int, limit: int
     """
     until_id = end_of_scan(tx, after_id=after_id, rows=limit)
     deleted: list[Any] = tx.execute(
-        "DELETE FROM schedule WHERE id > ? AND id <= ? AND group_id = ? RETURNING id, version",
+        "DELETE FROM schedule WHERE id > ? AND id <= ? AND group_id = ? RETURNING id, version, attempt_at_ms IS NOT NULL",
         (after_id, until_id if until_id is not None else MAX_ID, group_id),
     ).fetchall()
-    for schedule_id, version in deleted:
-        tx.announce(ScheduleChanged(schedule_id, version, None))
+    _deleted(tx, deleted)
     return until_id
 
 
@@ -307,11 +318,10 @@ def delete_of_table(tx: Transaction, table_id: int, *, after_id: int, limit: int
     """
     until_id = end_of_scan(tx, after_id=after_id, rows=limit)
     deleted: list[Any] = tx.execute(
-        "DELETE FROM schedule WHERE id > ? AND id <= ? AND table_id = ? RETURNING id, version",
+        "DELETE FROM schedule WHERE id > ? AND id <= ? AND table_id = ? RETURNING id, version, attempt_at_ms IS NOT NULL",
         (after_id, until_id if until_id is not None else MAX_ID, table_id),
     ).fetchall()
-    for schedule_id, version in deleted:
-        tx.announce(ScheduleChanged(schedule_id, version, None))
+    _deleted(tx, deleted)
     return until_id
 
 
@@ -361,8 +371,10 @@ def go_on(tx: Transaction, row: ScheduleRow) -> None:
         move_to(tx, row, to_ms(next_at), series)
     elif row.rule is not None or row.occurrence_of is not None or row.body.get("ActionAfterCompletion") == "DELETE":
         tx.execute("DELETE FROM schedule WHERE id = ?", (row.id,))
+        tally(tx, PENDING, 0, -1)
     else:
         tx.execute("UPDATE schedule SET due_at_ms = NULL, attempt_at_ms = NULL WHERE id = ?", (row.id,))
+        tally(tx, PENDING, 0, -1)
 
 
 def at_occurrence(row: ScheduleRow, due_at_ms: int) -> ScheduleRow:

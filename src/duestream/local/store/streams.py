@@ -323,7 +323,7 @@ def created_after(connection: apsw.Connection, sequence: int) -> int | None:
     found = connection.execute(
         "SELECT created_at_ms FROM stream_record WHERE sequence > ? ORDER BY sequence LIMIT 1", (sequence,)
     ).get
-    return int(found) if found is not None else None  # type: ignore[arg-type]  # an INTEGER column
+    return int(found) if found is not None else None
 
 
 def last_sequence(connection: apsw.Connection) -> int:

@@ -67,12 +67,16 @@ Announcement = RecordsWritten | ScheduleChanged | MessagesSent | InvocationAccep
 
 #: Something counted: name, schedule group, minute since 1970, how much (`metrics.count`).
 Measurement = tuple[str, str, int, float]
+#: So many more, or fewer, of something that is held: what, whose, by how many (`metrics.tally`).
+Change = tuple[str, int, int]
 
 
 class Recorder(Protocol):
     """Who keeps what transactions count."""
 
-    def before_commit(self, connection: apsw.Connection, measurements: Sequence[Measurement]) -> None:
+    def before_commit(
+        self, connection: apsw.Connection, measurements: Sequence[Measurement], changes: Sequence[Change]
+    ) -> None:
         """Write down what a group's jobs counted, in the group's transaction."""
         ...
 
@@ -84,18 +88,28 @@ class Recorder(Protocol):
 class Transaction:
     """What a job sees of the transaction that it shares with its group."""
 
-    __slots__ = ("announcements", "connection", "looked_up", "measurements")
+    __slots__ = ("announcements", "changes", "connection", "looked_up", "measurements")
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
         self.announcements: list[Announcement] = []
         self.measurements: list[Measurement] = []
+        self.changes: list[Change] = []
         #: What a job with many steps need not look up at each of them, under keys of its rooms' choosing.
         self.looked_up: dict[object, Any] = {}
 
     def execute(self, sql: str, bindings: Sequence[Any] | dict[str, Any] = ()) -> apsw.Cursor:
         """Run one statement."""
         return self.connection.execute(sql, bindings)
+
+    def mark(self) -> tuple[int, int]:
+        """What `undo_to` goes back to; beside a savepoint of the job's own."""
+        return len(self.measurements), len(self.changes)
+
+    def undo_to(self, savepoint: str, mark: tuple[int, int]) -> None:
+        """Undo what was done since the savepoint, and what was counted since the mark."""
+        self.connection.execute(f"ROLLBACK TO {savepoint}")
+        del self.measurements[mark[0] :], self.changes[mark[1] :]
 
     def last_id(self) -> int:
         """The rowid of the last row inserted."""
@@ -112,12 +126,13 @@ Job = Callable[[Transaction], T]
 class _Group:
     """What the jobs of one transaction have left to be done at its end."""
 
-    __slots__ = ("announcements", "done", "measurements")
+    __slots__ = ("announcements", "changes", "done", "measurements")
 
     def __init__(self) -> None:
         self.done: list[tuple[asyncio.Future[Any], Any]] = []
         self.announcements: list[Announcement] = []
         self.measurements: list[Measurement] = []
+        self.changes: list[Change] = []
 
 
 class Writer:
@@ -195,8 +210,8 @@ class Writer:
             for job, future in group:
                 if not future.cancelled():
                     self._run_job(job, future, ran)
-            if ran.measurements and self._recorder is not None:
-                self._recorder.before_commit(self._connection, ran.measurements)
+            if (ran.measurements or ran.changes) and self._recorder is not None:
+                self._recorder.before_commit(self._connection, ran.measurements, ran.changes)
         except (apsw.Error, OSError) as error:
             ran = _Group()
             ran.done = [(future, None) for _, future in group]
@@ -223,8 +238,8 @@ class Writer:
             self._connection.execute("RELEASE job")
             group.done.append((future, result))
             group.announcements.extend(transaction.announcements)
-            if transaction.measurements:
-                group.measurements.extend(transaction.measurements)
+            group.measurements.extend(transaction.measurements)
+            group.changes.extend(transaction.changes)
 
     def _end_group(self, group: "_Group", error: BaseException | None) -> None:
         if error is not None:

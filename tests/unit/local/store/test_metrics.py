@@ -1,6 +1,7 @@
 """Metrics: counted with what they count, kept by the minute, and never by scanning."""
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import apsw
 import pytest
 
-from duestream.local.store import metrics, queues, schedule_groups, schedules
+from duestream.local.store import messages, metrics, queues, schedule_groups, schedules
 from duestream.local.store.metrics import GROUP_DIMENSION, Metric, Samples
+from duestream.local.store.queues import Queue
 from duestream.local.store.store import Store
 from duestream.local.store.writer import Transaction
 
@@ -205,6 +207,12 @@ def test_pending_schedules_are_known_without_counting_them(run: Run) -> None:
     run(work)
 
 
+def _queue(store: Store, name: str) -> Queue:
+    queue = queues.get_queue(store.reader, name)
+    assert queue is not None
+    return queue
+
+
 def _fill(name: str, messages: int) -> Any:
     def job(tx: Transaction) -> None:
         queue = queues.create_queue(tx, name, region="us-east-1", now_ms=1)
@@ -217,19 +225,46 @@ def _fill(name: str, messages: int) -> Any:
 def test_queue_depths_follow_every_send_and_delete(run: Run) -> None:
     async def work(store: Store) -> None:
         await store.write(lambda tx: queues.create_queue(tx, "empty", region="us-east-1", now_ms=1))
-        for name, messages in (("deep", 5), ("low", 2), ("lowest", 1)):
-            await store.write(_fill(name, messages))
+        for name, held in (("deep", 5), ("low", 2), ("lowest", 1)):
+            await store.write(_fill(name, held))
         assert metrics.deepest_queues(store.reader, 2) == ([("deep", 5), ("low", 2)], 2, 1)
-        deep = queues.get_queue(store.reader, "deep")
-        assert deep is not None
-        await store.write(
-            lambda tx: tx.execute("DELETE FROM message WHERE queue_id = ? AND sent_at_ms < 3", (deep.id,))
-        )
-        assert metrics.deepest_queues(store.reader, 1)[0] == [("deep", 3)]
-        assert metrics.oldest_message_sent_at_ms(store.reader, "deep") == 3
+        assert metrics.oldest_message_sent_at_ms(store.reader, "deep") == 1
         assert metrics.oldest_message_sent_at_ms(store.reader, "empty") is None
         assert metrics.oldest_message_sent_at_ms(store.reader, "nowhere") is None
-        await store.write(lambda tx: tx.execute("DELETE FROM queue WHERE id = ?", (deep.id,)))
-        assert store.reader.execute("SELECT count(*) FROM queue_depth WHERE queue_id = ?", (deep.id,)).get == 0
+
+    run(work)
+
+
+def test_queue_depths_follow_every_way_a_message_goes(run: Run) -> None:
+    def counted(store: Store) -> dict[str, int]:
+        rows: Any = store.reader.execute(
+            "SELECT q.name, count(m.id) FROM queue q LEFT JOIN message m ON m.queue_id = q.id GROUP BY q.id"
+        ).fetchall()
+        return dict(rows)
+
+    def receive(queue: Queue, now_ms: int) -> Any:
+        return lambda tx: messages.receive_messages(tx, queue, limit=10, visibility_timeout_seconds=1, now_ms=now_ms)
+
+    async def work(store: Store) -> None:
+        await store.write(_fill("letters", 0))
+        await store.write(_fill("jobs", 6))
+        letters = _queue(store, "letters")
+        policy = {"RedrivePolicy": json.dumps({"deadLetterTargetArn": letters.arn, "maxReceiveCount": 1})}
+        await store.write(lambda tx: queues.set_attributes(tx, _queue(store, "jobs"), policy, now_ms=1))
+        jobs = _queue(store, "jobs")
+        received = await store.write(receive(jobs, 10))
+        for job in (
+            lambda tx: messages.delete_message(tx, jobs, received[0].receipt_handle, now_ms=11),
+            lambda tx: messages.remove_message(tx, received[1].message, now_ms=11),
+            receive(jobs, 10_000),  # moves what is left to the dead-letter queue
+            lambda tx: messages.delete_expired_messages(tx, now_ms=10**12, limit=2),
+            lambda tx: queues.send_message(tx, jobs, body="x", now_ms=10**12),
+            lambda tx: queues.purge_queue(tx, letters, now_ms=10**12),
+            lambda tx: queues.delete_queue(tx, jobs),
+        ):
+            await store.write(job)
+            deepest, _, _ = metrics.deepest_queues(store.reader, 10)
+            assert dict(deepest) == counted(store)
+        assert counted(store) == {"letters": 0}
 
     run(work)

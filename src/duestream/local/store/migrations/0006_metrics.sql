@@ -23,41 +23,12 @@ CREATE TABLE metric_minute (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX metric_minute_by_minute ON metric_minute (minute);
 
--- Schedules with something to come. Kept by triggers, so that no statement can forget it.
-CREATE TABLE pending_schedules (
-    id    INTEGER PRIMARY KEY CHECK (id = 1),
-    count INTEGER NOT NULL
-) STRICT;
-INSERT INTO pending_schedules SELECT 1, count(*) FROM schedule WHERE attempt_at_ms IS NOT NULL;
-
-CREATE TRIGGER schedule_added AFTER INSERT ON schedule WHEN NEW.attempt_at_ms IS NOT NULL BEGIN
-    UPDATE pending_schedules SET count = count + 1 WHERE id = 1;
-END;
-CREATE TRIGGER schedule_removed AFTER DELETE ON schedule WHEN OLD.attempt_at_ms IS NOT NULL BEGIN
-    UPDATE pending_schedules SET count = count - 1 WHERE id = 1;
-END;
-CREATE TRIGGER schedule_changed AFTER UPDATE OF attempt_at_ms ON schedule
-    WHEN (OLD.attempt_at_ms IS NULL) <> (NEW.attempt_at_ms IS NULL) BEGIN
-    UPDATE pending_schedules SET count = count + iif(NEW.attempt_at_ms IS NULL, -1, 1) WHERE id = 1;
-END;
-
--- Messages in each queue, whether visible, delayed or in flight.
-CREATE TABLE queue_depth (
-    queue_id INTEGER PRIMARY KEY,
-    messages INTEGER NOT NULL
-) STRICT;
-INSERT INTO queue_depth SELECT queue_id, count(*) FROM message GROUP BY queue_id;
-
-CREATE TRIGGER message_added AFTER INSERT ON message BEGIN
-    INSERT INTO queue_depth VALUES (NEW.queue_id, 1) ON CONFLICT DO UPDATE SET messages = messages + 1;
-END;
-CREATE TRIGGER message_removed AFTER DELETE ON message BEGIN
-    UPDATE queue_depth SET messages = messages - 1 WHERE queue_id = OLD.queue_id;
-END;
-CREATE TRIGGER message_moved AFTER UPDATE OF queue_id ON message WHEN NEW.queue_id <> OLD.queue_id BEGIN
-    UPDATE queue_depth SET messages = messages - 1 WHERE queue_id = OLD.queue_id;
-    INSERT INTO queue_depth VALUES (NEW.queue_id, 1) ON CONFLICT DO UPDATE SET messages = messages + 1;
-END;
-CREATE TRIGGER queue_removed AFTER DELETE ON queue BEGIN
-    DELETE FROM queue_depth WHERE queue_id = OLD.id;
-END;
+-- How much there is of what must not be found by counting rows. Each transaction says by how much it changes it.
+CREATE TABLE tally (
+    name TEXT NOT NULL,                                 -- 'pending schedules', 'messages'
+    key  INTEGER NOT NULL,                              -- 0, or queue.id
+    held INTEGER NOT NULL,
+    PRIMARY KEY (name, key)
+) STRICT, WITHOUT ROWID;
+INSERT INTO tally SELECT 'pending schedules', 0, count(*) FROM schedule WHERE attempt_at_ms IS NOT NULL;
+INSERT INTO tally SELECT 'messages', queue_id, count(*) FROM message GROUP BY queue_id;
