@@ -52,7 +52,7 @@ def zone_of(rule: Rule) -> str:
 def past_due_of(rule: Rule) -> str:
     """The policy for due times that are past when first seen; of a recurring rule, for missed occurrences."""
     if rule.repeats is not None:
-        return rule.repeats.catch_up.replace("_", " ")
+        return f"missed: {rule.repeats.catch_up.replace('_', ' ')}"
     if rule.past_due == "deliver":
         return f"deliver up to {duration(rule.max_lateness)} late"
     return rule.past_due

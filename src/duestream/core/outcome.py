@@ -26,7 +26,7 @@ class Delivery:
     """One due schedule on its way to its target.
 
     Args:
-        due_at: the due time, aware.
+        due_at: the due time, aware; with a flexible time window, the moment in it.
         attempt: number of the present attempt, from 1.
         retry: how long it is tried.
     """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from duestream import App, QueueMessage
 from duestream.cli import rule_view
 from duestream.cli.entry import run
 from duestream.cli.up import parse_clock, read_credentials
@@ -137,3 +138,12 @@ def test_a_broken_credentials_file_does_not_show_its_secrets(tmp_path: Path) -> 
 )
 def test_lengths_are_told_in_words(length: timedelta, text: str) -> None:
     assert rule_view.duration(length) == text
+
+
+def test_a_recurring_rule_is_shown_with_its_bounds_and_policy() -> None:
+    plans = App("billing").table("Plans", partition_key="id")
+    rule = plans.recurring("SCHEDULE", QueueMessage("q"), start="FROM", end="UNTIL", catch_up="deliver_all")
+    assert rule_view.watches(rule) == "SCHEDULE (recurring) from FROM until UNTIL"
+    assert rule_view.past_due_of(rule) == "missed: deliver all"
+    assert rule_view.rule_facts(rule)["recurring"] == {"start": "FROM", "end": "UNTIL", "catch_up": "deliver_all"}
+    assert "recurring" not in rule_view.rule_facts(plans.rule("AT", QueueMessage("q")))

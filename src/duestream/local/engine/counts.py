@@ -37,7 +37,7 @@ def attempted(tx: Transaction, row: ScheduleRow, attempt: Attempt) -> None:
 def delivered(tx: Transaction, row: ScheduleRow, attempt: Attempt) -> None:
     """The target has it."""
     count(tx, "Delivered", group_name=row.group_name, now_ms=attempt.now_ms)
-    late_ms = max(0, attempt.now_ms - attempt.due_at_ms)
+    late_ms = max(0, attempt.now_ms - row.begins_at_ms)
     count(tx, LATENESS, group_name=row.group_name, now_ms=attempt.now_ms, value=late_ms)
 
 

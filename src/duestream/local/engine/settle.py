@@ -108,7 +108,7 @@ def settle_failure(
     failure = failure_of(error)
     counts.failed(tx, row, attempt, failure)
     reason = f"{failure.code}: {failure.message}"
-    delivery = Delivery(from_ms(attempt.due_at_ms), attempt.number, _retry_of(row))
+    delivery = Delivery(from_ms(row.begins_at_ms), attempt.number, _retry_of(row))
     match after_failure(delivery, failure, now=from_ms(attempt.now_ms), jitter=jitter):
         case RetryAt(moment):
             at_ms = to_ms(moment)

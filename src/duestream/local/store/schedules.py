@@ -84,6 +84,14 @@ class ScheduleRow:
         return None if self.anchor_at_ms is None else series_of(self.body, self.anchor_at_ms)
 
     @property
+    def begins_at_ms(self) -> int:
+        """When the present occurrence is first to be tried: when it is due, or within its flexible time window."""
+        assert self.due_at_ms is not None
+        if b'"FLEXIBLE"' not in self.raw_body:
+            return self.due_at_ms
+        return first_attempt_at_ms(self.group_name, self.name, self.body, self.due_at_ms, self.series)
+
+    @property
     def body(self) -> dict[str, Any]:
         """What GetSchedule shows, under AWS's names: ScheduleExpression, Target, ActionAfterCompletion, ..."""
         body: dict[str, Any] = msgspec.json.decode(self.raw_body)

@@ -504,3 +504,25 @@ def test_whatever_happens_each_occurrence_is_delivered_given_up_or_missed_once(t
         assert set(done) <= {"delivered", "missed"}
 
     run(body())
+
+
+def test_age_and_lateness_count_from_the_moment_in_the_window(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with bench(tmp_path, None) as at:
+            window = {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 1440}
+            given = declared("rate(2 days)", FlexibleTimeWindow=window)
+            given["Target"]["RetryPolicy"] = {"MaximumEventAgeInSeconds": 60}
+            await call(at, "CreateSchedule", **given)
+            row = schedules.get_schedule(at.store.reader, "default", "tick")
+            assert row is not None
+            assert row.begins_at_ms == row.attempt_at_ms
+            assert row.begins_at_ms - to_ms(START) > 60_000
+            at.clock.set(from_ms(row.begins_at_ms))
+            await at.settle()
+            assert ended(at) == [], "it is tried again: its queue is not there"
+            await at.make_queue("ticks")
+            await at.tick(seconds=50)
+            assert [outcome.kind for outcome in ended(at)] == ["delivered"]
+            assert await bodies(at) == texts(timedelta(0)), "the due time is told, not the moment in the window"
+
+    run(body())
