@@ -14,6 +14,7 @@ one-time delivery that is under way.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 import apsw
@@ -114,10 +115,17 @@ class ItemIdentity:
 
 def series_of(body: Mapping[str, Any], anchor_at_ms: int) -> Series:
     """The occurrences that a recurring schedule's body asks for, counted from its anchor."""
-    expression = parse_schedule_expression(body["ScheduleExpression"], body["ScheduleExpressionTimezone"])
-    assert isinstance(expression, Recurring)
+    expression = _recurring(body["ScheduleExpression"], body["ScheduleExpressionTimezone"])
     end_ms = body.get("EndDate")
     return expression.series(from_ms(anchor_at_ms), None if end_ms is None else from_ms(end_ms))
+
+
+@lru_cache(maxsize=4096)
+def _recurring(text: str, timezone: str) -> Recurring:
+    """Many schedules share few expressions."""
+    expression = parse_schedule_expression(text, timezone)
+    assert isinstance(expression, Recurring)
+    return expression
 
 
 def schedule_arn(region: str, group_name: str, name: str) -> str:
