@@ -70,6 +70,14 @@ def main() -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run one command; answers the exit code. Errors meant for people go to stderr, without a traceback."""
+Forward = Annotated[
+    list[str] | None,
+    typer.Option(
+        envvar="DUESTREAM_FORWARD",
+        metavar="[SERVICE=]URL|aws|moto|none",
+        help="Where services go that are not served here; moto if it is installed. Can be repeated.",
+    ),
+]
     try:
         answer = cli(arguments, prog_name="duestream", standalone_mode=False)
     except (RuleError, SettingsError) as error:
@@ -149,14 +157,7 @@ def up(
             help="Hand emails to this mail server. Login: DUESTREAM_SMTP_USERNAME and DUESTREAM_SMTP_PASSWORD.",
         ),
     ] = None,
-    forward: Annotated[
-        list[str] | None,
-        typer.Option(
-            envvar="DUESTREAM_FORWARD",
-            metavar="[SERVICE=]URL|aws|moto|none",
-            help="Where services go that are not served here; moto if it is installed. Can be repeated.",
-        ),
-    ] = None,
+    forward: Forward = None,
     clock: Annotated[
         str,
         typer.Option(

@@ -316,7 +316,7 @@ def test_a_target_this_engine_has_not_is_said_when_the_item_is_written(tmp_path:
             await b.put("Things", id="1", DUE=at(minutes=1))
             await b.settle()
             (letter,) = await b.messages("elsewhere-stream-dead-letters")
-            assert "does not deliver to" in json.loads(letter.body)["reason"]
+            assert "sfn:startExecution are not delivered by this server" in json.loads(letter.body)["reason"]
             assert b.pending() == 0
 
     run(work())
