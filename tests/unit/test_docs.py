@@ -4,13 +4,14 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
 
 import duestream
 from duestream.cli.entry import cli
-from duestream.local import pages
+from duestream.local import admin, pages
 from duestream.local.engine import smtp
 from duestream.local.operations import SERVICES
 
@@ -19,6 +20,12 @@ DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 
+
+def _no_engine() -> Any:
+    raise AssertionError("pages are only listed")
+
+
+_ADMIN_PAGES = admin.pages_of(_no_engine)
 _COMMANDS = typer.main.get_command(cli).commands  # type: ignore[attr-defined]  # a group has them
 
 
@@ -33,14 +40,20 @@ def _section(text: str, heading: str) -> str:
     return rest.partition("\n## ")[0]
 
 
-def _options() -> Iterator[tuple[str, str]]:
+def _parameters() -> Iterator[tuple[str, Any]]:
+    """All parameters with their command; those of a group's commands with the group."""
     for name, command in _COMMANDS.items():
-        for parameter in command.params:
-            yield from ((name, option) for option in parameter.opts if option.startswith("--") and option != "--help")
+        for one in (command, *getattr(command, "commands", {}).values()):
+            yield from ((name, parameter) for parameter in one.params)
+
+
+def _options() -> Iterator[tuple[str, str]]:
+    for name, parameter in _parameters():
+        yield from ((name, option) for option in parameter.opts if option.startswith("--") and option != "--help")
 
 
 def _variables() -> set[str]:
-    named = {parameter.envvar for command in _COMMANDS.values() for parameter in command.params if parameter.envvar}
+    named = {parameter.envvar for _, parameter in _parameters() if parameter.envvar}
     return named | {value for name, value in vars(smtp).items() if name.endswith("_VARIABLE")}
 
 
@@ -60,7 +73,7 @@ def test_every_command_is_documented(command: str) -> None:
     assert _section(_text("cli.md"), f"`duestream {command}`")
 
 
-@pytest.mark.parametrize(("command", "option"), sorted(_options()))
+@pytest.mark.parametrize(("command", "option"), sorted(set(_options())))
 def test_every_option_is_documented_with_its_command(command: str, option: str) -> None:
     assert f"`{option}`" in _section(_text("cli.md"), f"`duestream {command}`")
 
@@ -99,7 +112,7 @@ def test_every_public_name_is_documented(name: str) -> None:
     assert re.search(rf"`{name}\b", _text("rules.md") + _text("targets.md"))
 
 
-@pytest.mark.parametrize(("method", "path"), sorted(pages.PAGES))
+@pytest.mark.parametrize(("method", "path"), sorted({**pages.PAGES, **_ADMIN_PAGES}))
 def test_every_page_is_documented(method: str, path: str) -> None:
     assert f"`{method} {path}`" in _text("settings.md")
 

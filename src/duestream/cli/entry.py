@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from duestream.cli.letters_entry import DEFAULT_ENDPOINT_URL, EndpointUrl, letters
 from duestream.errors import Error, RuleError, SettingsError
 from duestream.version import __version__
 
@@ -24,6 +25,8 @@ Examples:
   duestream demo                   ten reminders, delivered while you watch
   duestream check appointments.py  read a rule file and list its rules
   duestream up appointments.py     serve http://127.0.0.1:8787
+  duestream why TABLE PK=..,SK=..  why an item was, was not, or will be delivered
+  duestream dead-letters list      what was given up
 \b
 Then, with the AWS CLI or any SDK:
   export AWS_ENDPOINT_URL=http://127.0.0.1:8787
@@ -54,6 +57,13 @@ Examples:
   duestream demo --json  # the last line is one JSON object
 """
 
+WHY_EXAMPLES = """
+\b
+Examples:
+  duestream why Appointment-Table PK=42,SK=2030-01-01
+  duestream why Offers '{"id": 7}' --json
+"""
+
 # add_completion: it would add two options that change the reader's shell files.
 cli = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -70,14 +80,6 @@ def main() -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run one command; answers the exit code. Errors meant for people go to stderr, without a traceback."""
-Forward = Annotated[
-    list[str] | None,
-    typer.Option(
-        envvar="DUESTREAM_FORWARD",
-        metavar="[SERVICE=]URL|aws|moto|none",
-        help="Where services go that are not served here; moto if it is installed. Can be repeated.",
-    ),
-]
     try:
         answer = cli(arguments, prog_name="duestream", standalone_mode=False)
     except (RuleError, SettingsError) as error:
@@ -157,7 +159,14 @@ def up(
             help="Hand emails to this mail server. Login: DUESTREAM_SMTP_USERNAME and DUESTREAM_SMTP_PASSWORD.",
         ),
     ] = None,
-    forward: Forward = None,
+    forward: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="DUESTREAM_FORWARD",
+            metavar="[SERVICE=]URL|aws|moto|none",
+            help="Where services go that are not served here; moto if it is installed. Can be repeated.",
+        ),
+    ] = None,
     clock: Annotated[
         str,
         typer.Option(
@@ -226,3 +235,24 @@ def demo(
     from duestream.cli.demo import run_demo  # noqa: PLC0415 - lazy: see above
 
     return run_demo(appointments=appointments, seconds=seconds, as_json=json)
+
+
+@cli.command(
+    epilog=WHY_EXAMPLES,
+    short_help="Why an item was, was not, or will be delivered.",
+    help="Ask a running server, for each rule, why an item was, was not, or will be delivered. Exits with 1 if "
+    "nothing is known of the item.",
+)
+def why(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="The item's table.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The item's key: PK=..,SK=.. or JSON.")],
+    json: Json = False,
+    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT_URL,
+) -> int:
+    from duestream.cli.admin_client import AdminClient  # noqa: PLC0415 - lazy: see above
+    from duestream.cli.why import tell_why  # noqa: PLC0415
+
+    return tell_why(AdminClient(endpoint_url), table, key, as_json=json)
+
+
+cli.add_typer(letters, name="dead-letters")

@@ -58,7 +58,7 @@ def _pending(trace: Mapping[str, Any], rule: Mapping[str, Any], now_ms: int) -> 
         verb = "Will be delivered" if pending["due_at_ms"] > now_ms else "Is being delivered"
         return f"{verb}{again}: {when}; no attempt has failed yet."
     failures = _times(pending["attempts"], "attempt")
-    why = f"; the last one failed with {pending['last_failure']}" if pending["last_failure"] else ""
+    why = f"; the last one failed with {_bare(pending['last_failure'])}" if pending["last_failure"] else ""
     return f"Is being tried{again}: {when}; {failures} made{why}. The next one is at {pending['next_attempt_at']}."
 
 
@@ -75,7 +75,7 @@ def _why_nothing_comes(
     if state == "no item":
         return ["Nothing is to come: the item is not there."]
     if state in _NOT_WANTED:
-        why = _NOT_WANTED[state].format(attribute=rule["attribute"], reason=said.get("reason"))
+        why = _NOT_WANTED[state].format(attribute=rule["attribute"], reason=_bare(said.get("reason")))
         return [f"Nothing is to come: {why}."]
     if state != "wanted":
         return [f"Nothing is to come: the app that is loaded has no rule {rule['rule']}."]
@@ -106,7 +106,7 @@ def _outcomes(trace: Mapping[str, Any]) -> list[str]:
     told = []
     for outcome in reversed(trace["outcomes"][-3:]):
         due = f"due {outcome['due_at']}"
-        because = f": {outcome['reason']}" if outcome["reason"] else ""
+        because = f": {_bare(outcome['reason'])}" if outcome["reason"] else ""
         match outcome["kind"]:
             case "delivered":
                 late = _length(outcome["lateness_ms"])
@@ -117,6 +117,8 @@ def _outcomes(trace: Mapping[str, Any]) -> list[str]:
             case "dead_lettered":
                 attempts = _times(outcome["attempts"], "attempt")
                 told.append(f"Was given up at {outcome['ended_at']} after {attempts} ({due}){because}.")
+            case "missed":
+                told.append(f"Was missed{because}.")
             case _:
                 told.append(f"Was dropped at {outcome['ended_at']}, and is in no queue ({due}){because}.")
     if len(trace["outcomes"]) > len(told):
@@ -125,8 +127,9 @@ def _outcomes(trace: Mapping[str, Any]) -> list[str]:
 
 
 def _letter(letter: Mapping[str, Any]) -> str:
-    what = "delivery" if letter["kind"] == "delivery" else "stream record"
-    told = f"Dead letter {letter['id']} (a {what}, {letter['at']}): {letter['reason']}."
+    # A delivery's reason stands in its outcome; a record has none.
+    why = "" if letter["kind"] == "delivery" else f", a stream record: {_bare(letter['reason'])}"
+    told = f"Dead letter {letter['id']} of {letter['at']}{why}."
     match letter["state"]:
         case "waiting":
             return f"{told} It waits in {letter['queue']}: `duestream dead-letters redrive {letter['id']}`."
@@ -135,7 +138,7 @@ def _letter(letter: Mapping[str, Any]) -> str:
         case "redriven":
             return f"{told} It was redriven at {letter['ended_at']}, as {letter['ended_reason']}."
         case "dropped":
-            return f"{told} It was dropped at {letter['ended_at']}: {letter['ended_reason']}."
+            return f"{told} It was dropped at {letter['ended_at']}: {_bare(letter['ended_reason'])}."
         case state:
             return f"{told} It was in {letter['queue']}: {state}."
 
@@ -156,7 +159,16 @@ def _length(milliseconds: int) -> str:
     return f"{milliseconds} ms"
 
 
+def _bare(reason: str | None) -> str:
+    """A reason without its full stop, as a part of a sentence."""
+    return (reason or "").removesuffix(".")
+
+
 def _call(target_arn: str | None) -> str:
-    """What is called: ``ses:sendEmail``, or the ARN."""
+    """What is called: ``by ses:sendEmail``, ``by sqs reminders``, or by the ARN."""
     arn = target_arn or ""
-    return f"by {arn.partition(':aws-sdk:')[2] or arn}"
+    call = arn.partition(":aws-sdk:")[2]
+    if call:
+        return f"by {call}"
+    parts = arn.split(":", 5)
+    return f"by {parts[2]} {parts[5]}" if len(parts) == 6 else f"by {arn}"

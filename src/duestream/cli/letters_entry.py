@@ -1,0 +1,142 @@
+"""The options of `duestream dead-letters`. What the commands do is in dead_letters.py, imported when one runs."""
+
+from typing import Annotated
+
+import typer
+
+LIST_EXAMPLES = """
+\b
+Examples:
+  duestream dead-letters list
+  duestream dead-letters list --rule reminder --newer-than 2h
+  duestream dead-letters show 17
+  duestream dead-letters redrive 17 18
+  duestream dead-letters redrive --all --error NonExistentQueue --dry-run
+  duestream dead-letters drop --all --kind record --older-than 7d
+"""
+
+EndpointUrl = Annotated[
+    str,
+    typer.Option(
+        envvar="AWS_ENDPOINT_URL",
+        metavar="URL",
+        help="The running server. Requests are signed if there are credentials.",
+    ),
+]
+DEFAULT_ENDPOINT_URL = "http://127.0.0.1:8787"
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+_All = Annotated[bool, typer.Option("--all", help="All that the filters leave.")]
+_Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Numbers, as `list` shows them.")]
+_Rule = Annotated[str | None, typer.Option(metavar="NAME", help="Those of this rule.")]
+_Error = Annotated[str | None, typer.Option(metavar="TEXT", help="Those with this text in the error's code or words.")]
+_Older = Annotated[str | None, typer.Option(metavar="AGE", help="Those given up longer ago: 90s, 15m, 2h, 7d.")]
+_Newer = Annotated[str | None, typer.Option(metavar="AGE", help="Those given up since then.")]
+_Kind = Annotated[str | None, typer.Option(metavar="delivery|record", help="Failed deliveries, or stream records.")]
+_Table = Annotated[str | None, typer.Option(metavar="NAME", help="Those of this table's items.")]
+
+letters = typer.Typer(rich_markup_mode=None)
+
+
+@letters.callback(
+    invoke_without_command=True,
+    help="Look at what was given up, deliver it again, or let it go.",
+    short_help="List, show, redrive or drop dead letters.",
+    epilog=LIST_EXAMPLES,
+)
+def _letters(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+@letters.command("list", help="List dead letters: failed deliveries, and stream records that no rule could digest.")
+def list_(
+    rule: _Rule = None,
+    error: _Error = None,
+    older_than: _Older = None,
+    newer_than: _Newer = None,
+    kind: _Kind = None,
+    table: _Table = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many to show at the most.")] = 100,
+    json: _Json = False,
+    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT_URL,
+) -> int:
+    from duestream.cli import dead_letters  # noqa: PLC0415 - lazy: see above
+    from duestream.cli.admin_client import AdminClient  # noqa: PLC0415
+
+    wanted = dead_letters.Wanted(rule, error, older_than, newer_than, kind, table)
+    return dead_letters.list_letters(AdminClient(endpoint_url), wanted, limit=limit, as_json=json)
+
+
+@letters.command(help="Show one dead letter whole, and what happened before and after it.")
+def show(
+    letter: Annotated[str, typer.Argument(metavar="ID", help="Its number, or its SQS message id.")],
+    json: _Json = False,
+    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT_URL,
+) -> int:
+    from duestream.cli import dead_letters  # noqa: PLC0415 - lazy: see above
+    from duestream.cli.admin_client import AdminClient  # noqa: PLC0415
+
+    return dead_letters.show_letter(AdminClient(endpoint_url), letter, as_json=json)
+
+
+@letters.command(help="Deliver failed deliveries again, now; plan stream records again, by the rules as they are.")
+def redrive(
+    ids: _Ids = None,
+    take_all: _All = False,
+    rule: _Rule = None,
+    error: _Error = None,
+    older_than: _Older = None,
+    newer_than: _Newer = None,
+    kind: _Kind = None,
+    table: _Table = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Deliver also where the item is gone or has a newer schedule.")
+    ] = False,
+    dry_run: _DryRun = False,
+    json: _Json = False,
+    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT_URL,
+) -> int:
+    from duestream.cli import dead_letters  # noqa: PLC0415 - lazy: see above
+    from duestream.cli.admin_client import AdminClient  # noqa: PLC0415
+
+    return dead_letters.end_letters(
+        AdminClient(endpoint_url),
+        "redrive",
+        ids or [],
+        dead_letters.Wanted(rule, error, older_than, newer_than, kind, table),
+        take_all=take_all,
+        dry_run=dry_run,
+        force=force,
+        as_json=json,
+    )
+
+
+@letters.command(help="Delete dead letters.")
+def drop(
+    ids: _Ids = None,
+    take_all: _All = False,
+    rule: _Rule = None,
+    error: _Error = None,
+    older_than: _Older = None,
+    newer_than: _Newer = None,
+    kind: _Kind = None,
+    table: _Table = None,
+    dry_run: _DryRun = False,
+    json: _Json = False,
+    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT_URL,
+) -> int:
+    from duestream.cli import dead_letters  # noqa: PLC0415 - lazy: see above
+    from duestream.cli.admin_client import AdminClient  # noqa: PLC0415
+
+    return dead_letters.end_letters(
+        AdminClient(endpoint_url),
+        "drop",
+        ids or [],
+        dead_letters.Wanted(rule, error, older_than, newer_than, kind, table),
+        take_all=take_all,
+        dry_run=dry_run,
+        force=False,
+        as_json=json,
+    )
