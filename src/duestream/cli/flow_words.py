@@ -66,7 +66,8 @@ class Words:
         reason = _printable(str(fields.get("reason") or ""))[:MAX_REASON_LENGTH]
         match action:
             case "put_schedule":
-                return [rule, item, f"due {self._moment(fields['due_at_ms'])}"]
+                due_at_ms = fields["due_at_ms"]
+                return [rule, item, "nothing to come" if due_at_ms is None else f"due {self._moment(due_at_ms)}"]
             case "delete_schedule":
                 return [item]
             case "delivered":

@@ -89,6 +89,11 @@ def schedule_name(table_name: str, rule: str, key: Item, number: int = 0) -> str
     return name if number == 0 else f"{name}-{number + 1}"
 
 
+def delivery_id_of(*identity: object) -> str:
+    """32 hex digits, the same for the same occurrence of the same put of a schedule."""
+    return hashlib.blake2b("\n".join(map(str, identity)).encode(), digest_size=16).hexdigest()
+
+
 #: Made once: `json.dumps` makes an encoder for each call that is not its default.
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 

@@ -26,15 +26,15 @@ from duestream.core.planner import (
 )
 from duestream.core.record import StreamRecord
 from duestream.core.rule import Rule
-from duestream.core.schedule import Place, Schedule, schedule_name
+from duestream.core.schedule import Place, Schedule, delivery_id_of, schedule_name
 from duestream.errors import ValidationException
 from duestream.local.engine import counts
 from duestream.local.engine.call import HTTP_REQUEST, WHEN_DUE, service_and_action
 from duestream.local.engine.letters import put_record_letter
-from duestream.local.engine.settle import delivery_id_of
 from duestream.local.store import outcomes, schedule_groups, schedules, streams, tables
 from duestream.local.store.rule_schedules import put_rule_schedule
-from duestream.local.store.schedules import ItemIdentity
+from duestream.local.store.schedule_groups import ScheduleGroup
+from duestream.local.store.schedules import ItemIdentity, schedule_arn
 from duestream.local.store.store import Store
 from duestream.local.store.streams import RecordRow
 from duestream.local.store.writer import RecordsWritten, Transaction
@@ -59,6 +59,15 @@ class _Planned:
     item: ItemIdentity
     record: StreamRecord
     operations: Sequence[Operation]
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """What was done for a record, and of which delivery (None: of none)."""
+
+    operation: Operation
+    delivery_id: str | None
+    due_at_ms: int | None
 
 
 class Poller:
@@ -156,8 +165,9 @@ class Poller:
         now_ms = self._clock.now_ms()
         group = schedule_groups.put_group(tx, self._app.name, region=self._place.region, now_ms=now_ms)
         for operation in operations:
-            if self._carry_out(tx, operation, item, group.id, now_ms) and logger.isEnabledFor(logging.INFO):
-                _log(record, operation)
+            effect = self._carry_out(tx, operation, item, group, now_ms)
+            if effect is not None and logger.isEnabledFor(logging.INFO):
+                _log(record, effect)
 
     @property
     def app_name(self) -> str:
@@ -202,37 +212,46 @@ class Poller:
             return DeadLetterRecord(rule, record, error.message, "rule raised")
         return operation
 
-    def _apply(self, tx: Transaction, planned: Sequence[_Planned], last: int) -> list[tuple[StreamRecord, Operation]]:
+    def _apply(self, tx: Transaction, planned: Sequence[_Planned], last: int) -> list[tuple[StreamRecord, "_Effect"]]:
         """Carry the plan out; says what had an effect."""
         now_ms = self._clock.now_ms()
         group = schedule_groups.put_group(tx, self._app.name, region=self._place.region, now_ms=now_ms)
-        effects: list[tuple[StreamRecord, Operation]] = []
+        effects: list[tuple[StreamRecord, _Effect]] = []
         table_ids = {of_record.item.table_id for of_record in planned}
         there = {table_id for table_id in table_ids if tables.get_table_by_id(tx.connection, table_id) is not None}
         for of_record in planned:
             for operation in of_record.operations:
                 if isinstance(operation, PutSchedule) and of_record.item.table_id not in there:
                     continue  # deleted meanwhile, with its items
-                if not self._carry_out(tx, operation, of_record.item, group.id, now_ms):
-                    continue
-                effects.append((of_record.record, operation))
+                effect = self._carry_out(tx, operation, of_record.item, group, now_ms)
+                if effect is not None:
+                    effects.append((of_record.record, effect))
         streams.set_checkpoint(tx, self._app.name, last)
         return effects
 
-    def _carry_out(self, tx: Transaction, operation: Operation, item: ItemIdentity, group_id: int, now_ms: int) -> bool:
-        """Do what the plan says; says whether that had an effect."""
+    def _carry_out(
+        self, tx: Transaction, operation: Operation, item: ItemIdentity, group: ScheduleGroup, now_ms: int
+    ) -> "_Effect | None":
+        """Do what the plan says; None: that had no effect."""
+        delivery_id, due_at_ms = None, None
         match operation:
             case PutSchedule(schedule):
-                put_rule_schedule(tx, schedule, group_id=group_id, item=item, now_ms=now_ms)
+                placed = put_rule_schedule(tx, schedule, group_id=group.id, item=item, now_ms=now_ms)
+                due_at_ms = placed.due_at_ms
+                if logger.isEnabledFor(logging.INFO):
+                    delivery_id = placed.delivery_id(schedule_arn(group.region, group.name, schedule.name))
             case DeleteSchedule(group_name, name):
-                return schedules.delete_schedule(tx, group_name, name)
+                if not schedules.delete_schedule(tx, group_name, name):
+                    return None
             case SkipDelivery(schedule, reason):
-                self._skip(tx, schedule, reason, item, now_ms)
+                due_at_ms = to_ms(schedule.due_at)
+                delivery_id = self._skip(tx, schedule, reason, item, now_ms)
             case DeadLetterRecord():
                 self._dead_letter(tx, operation, item, now_ms)
-        return True
+        return _Effect(operation, delivery_id, due_at_ms)
 
-    def _skip(self, tx: Transaction, schedule: Schedule, reason: str, item: ItemIdentity, now_ms: int) -> None:
+    def _skip(self, tx: Transaction, schedule: Schedule, reason: str, item: ItemIdentity, now_ms: int) -> str:
+        """Record it; says under which delivery id."""
         due_at_ms = to_ms(schedule.due_at)
         outcome = outcomes.Outcome(
             kind="skipped",
@@ -247,6 +266,7 @@ class Poller:
         outcomes.record_outcome(
             tx, outcome, group_name=schedule.group_name, name=schedule.name, rule=schedule.rule, table_id=item.table_id
         )
+        return outcome.delivery_id
 
     def _dead_letter(self, tx: Transaction, letter: DeadLetterRecord, item: ItemIdentity, now_ms: int) -> None:
         """Keep the record itself with the reason, so that nothing has to be read again."""
@@ -281,24 +301,21 @@ class Poller:
             self.alarm.ring()
 
 
-def _log(record: StreamRecord, operation: Operation) -> None:
+def _log(record: StreamRecord, effect: "_Effect") -> None:
     """Say what a record led to."""
+    ids = {"delivery_id": effect.delivery_id, "due_at_ms": effect.due_at_ms}
     item = {"table": record.table_name, "key": record.keys, "event_name": str(record.event_name)}
-    match operation:
+    match effect.operation:
         case PutSchedule(schedule):
             facts = {"rule": schedule.rule, "schedule": f"{schedule.group_name}/{schedule.name}"}
-            logger.info(
-                "schedule put",
-                extra={"action": "put_schedule", **item, **facts, "due_at_ms": to_ms(schedule.due_at)},
-            )
+            logger.info("schedule put", extra={"action": "put_schedule", **item, **facts, **ids})
         case DeleteSchedule(group_name, name):
             logger.info(
                 "schedule deleted", extra={"action": "delete_schedule", **item, "schedule": f"{group_name}/{name}"}
             )
         case SkipDelivery(schedule, reason):
-            logger.warning(
-                "skipped", extra={"action": "skip_past_due", **item, "rule": schedule.rule, "reason": reason}
-            )
+            facts = {"rule": schedule.rule, "schedule": f"{schedule.group_name}/{schedule.name}", "reason": reason}
+            logger.warning("skipped", extra={"action": "skip_past_due", **item, **facts, **ids})
         case DeadLetterRecord(rule, _, reason):
             logger.error(
                 "stream record dead-lettered",

@@ -1,6 +1,5 @@
 """How a delivery ends, in one transaction with whatever else that means: retry, dead letter, completion."""
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,18 +52,13 @@ def attempt_of(row: ScheduleRow, *, number: int, now_ms: int) -> Attempt:
     assert row.due_at_ms is not None
     return Attempt(
         schedule_arn=row.arn,
-        delivery_id=delivery_id_of(row.arn, row.due_at_ms, row.occurrence_of or row.id, row.version),
+        delivery_id=schedules.delivery_id(row.arn, row.due_at_ms, row.occurrence_of or row.id, row.version),
         region=row.region,
         due_at_ms=row.due_at_ms,
         number=number,
         now_ms=now_ms,
         execution_id=secrets.token_hex(8),
     )
-
-
-def delivery_id_of(*identity: object) -> str:
-    """32 hex digits, the same for the same occurrence of the same put of a schedule."""
-    return hashlib.blake2b("\n".join(map(str, identity)).encode(), digest_size=16).hexdigest()
 
 
 def failure_of(error: Exception) -> Failure:

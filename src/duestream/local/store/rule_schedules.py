@@ -6,14 +6,14 @@ from typing import Any
 from duestream.clock import to_ms
 from duestream.core.schedule import Schedule, at_expression
 from duestream.local.store.recurring import standing
-from duestream.local.store.schedules import ItemIdentity, get_schedule, put_schedule
+from duestream.local.store.schedules import ItemIdentity, Placed, get_schedule, put_schedule
 from duestream.local.store.writer import Transaction
 
 #: Moments are cut down to the millisecond; a due time is rounded up, so that nothing is early.
 _UP_TO_THE_MILLISECOND = timedelta(microseconds=999)
 
 
-def put_rule_schedule(tx: Transaction, schedule: Schedule, *, group_id: int, item: ItemIdentity, now_ms: int) -> int:
+def put_rule_schedule(tx: Transaction, schedule: Schedule, *, group_id: int, item: ItemIdentity, now_ms: int) -> Placed:
     """Put what the planner asked for on behalf of one item. A recurring one whose series is unchanged goes on where
     it stands."""
     body = _body_of(schedule)

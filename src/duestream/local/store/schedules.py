@@ -22,6 +22,7 @@ import msgspec
 
 from duestream.clock import from_ms, to_ms
 from duestream.core.recurrence import CatchUp, Series, window_delay
+from duestream.core.schedule import delivery_id_of
 from duestream.core.schedule_expression import Recurring, parse_schedule_expression
 from duestream.local.store import outcomes
 from duestream.local.store.metrics import PENDING, tally
@@ -128,6 +129,24 @@ def _recurring(text: str, timezone: str) -> Recurring:
     return expression
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a put has left a schedule: its row, the version, and what comes (None: nothing)."""
+
+    id: int
+    version: int
+    due_at_ms: int | None
+
+    def delivery_id(self, arn: str) -> str | None:
+        """The id of the delivery that comes."""
+        return None if self.due_at_ms is None else delivery_id(arn, self.due_at_ms, self.id, self.version)
+
+
+def delivery_id(arn: str, due_at_ms: int, schedule_id: int, version: int) -> str:
+    """The id of one occurrence of one put of a schedule, the same for each attempt."""
+    return delivery_id_of(arn, due_at_ms, schedule_id, version)
+
+
 def schedule_arn(region: str, group_name: str, name: str) -> str:
     """The ARN of a schedule in a group of that region."""
     return f"arn:aws:scheduler:{region}:000000000000:schedule/{group_name}/{name}"
@@ -211,8 +230,8 @@ def put_schedule(
     redrives: str | None = None,
     anchor_at_ms: int | None = None,
     catch_up: CatchUp | None = None,
-) -> int:
-    """Create the schedule, or replace it whole; its attempts start anew. Returns its row's id.
+) -> Placed:
+    """Create the schedule, or replace it whole; its attempts start anew.
 
     Args:
         anchor_at_ms: of a recurring schedule (see `ScheduleRow`); None: it is one-time.
@@ -242,11 +261,7 @@ def put_schedule(
         (hashed, name, group_id),
     ).fetchone()
     if found and state == "DISABLED":
-        tx.execute(
-            "DELETE FROM schedule WHERE name_hash = ? AND name = ? AND group_id = ? AND occurrence_of IS NOT NULL",
-            (hashed, name, group_id),
-        )
-        tally(tx, PENDING, 0, -tx.connection.changes())
+        _drop_occurrences(tx, hashed, name, group_id)
     was_pending = found[2] if found else 0
     tally(tx, PENDING, 0, (attempt_at_ms is not None) - was_pending)
     if found:
@@ -267,7 +282,16 @@ def put_schedule(
         )
         schedule_id = tx.last_id()
     tx.announce(ScheduleChanged(schedule_id, version, attempt_at_ms))
-    return int(schedule_id)
+    return Placed(int(schedule_id), version, None if attempt_at_ms is None else due_at_ms)
+
+
+def _drop_occurrences(tx: Transaction, hashed: int, name: str, group_id: int) -> None:
+    """Delete the occurrences under way of a recurring schedule."""
+    tx.execute(
+        "DELETE FROM schedule WHERE name_hash = ? AND name = ? AND group_id = ? AND occurrence_of IS NOT NULL",
+        (hashed, name, group_id),
+    )
+    tally(tx, PENDING, 0, -tx.connection.changes())
 
 
 def first_attempt_at_ms(

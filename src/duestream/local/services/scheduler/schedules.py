@@ -1,6 +1,7 @@
 """CreateSchedule, GetSchedule, UpdateSchedule, DeleteSchedule, ListSchedules."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +12,13 @@ from duestream.local.services.scheduler.paging import next_token, read_next_toke
 from duestream.local.services.scheduler.tokens import find_answer, keep_answer
 from duestream.local.store import outcomes, schedule_groups, schedules
 from duestream.local.store.schedule_groups import DEFAULT_GROUP, ScheduleGroup
-from duestream.local.store.schedules import Executes, ScheduleRow
+from duestream.local.store.schedules import Executes, Placed, ScheduleRow
 from duestream.local.store.writer import Transaction
+
+logger = logging.getLogger("duestream.flow")
+
+#: A schedule that was put: its group and name, and where that left it.
+_Put = tuple[ScheduleGroup, str, Placed]
 
 #: The most that AWS gives in one page, and what it gives unasked.
 MAX_PAGE = 100
@@ -25,6 +31,8 @@ async def create_schedule(context: RequestContext, parameters: Mapping[str, Any]
     declared = declare(parameters, region=context.place.region, now=context.clock.now(), forwarded=context.forwarded)
     region, now_ms = context.place.region, context.clock.now_ms()
 
+    placed: list[_Put] = []
+
     def create(tx: Transaction) -> dict[str, Any]:
         before = find_answer(tx, "CreateSchedule", parameters, now_ms=now_ms)
         existing = schedules.get_schedule(tx, declared.group_name, declared.name)
@@ -33,11 +41,13 @@ async def create_schedule(context: RequestContext, parameters: Mapping[str, Any]
         group = _group_to_write(tx, declared.group_name, region=region, now_ms=now_ms)
         if existing is not None:
             raise ConflictException(f"Schedule {declared.name} already exists.")
-        _put(tx, group, declared, None, now_ms=now_ms)
+        placed.append(_put(tx, group, declared, None, now_ms=now_ms))
         answer = {"ScheduleArn": schedules.schedule_arn(group.region, group.name, declared.name)}
         return keep_answer(tx, "CreateSchedule", parameters, answer, now_ms=now_ms)
 
-    return await context.store.write(create)
+    answer = await context.store.write(create)
+    _log(placed)
+    return answer
 
 
 async def get_schedule(context: RequestContext, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,6 +65,8 @@ async def update_schedule(context: RequestContext, parameters: Mapping[str, Any]
     declared = declare(parameters, region=context.place.region, now=context.clock.now(), forwarded=context.forwarded)
     region, now_ms = context.place.region, context.clock.now_ms()
 
+    placed: list[_Put] = []
+
     def update(tx: Transaction) -> dict[str, Any]:
         before = find_answer(tx, "UpdateSchedule", parameters, now_ms=now_ms)
         row = schedules.get_schedule(tx, declared.group_name, declared.name)
@@ -62,12 +74,14 @@ async def update_schedule(context: RequestContext, parameters: Mapping[str, Any]
             return before.answer
         row = _existing(tx, declared.group_name, declared.name)
         group = _group_to_write(tx, declared.group_name, region=region, now_ms=now_ms)
-        _put(tx, group, declared, row, now_ms=now_ms)
+        placed.append(_put(tx, group, declared, row, now_ms=now_ms))
         return keep_answer(
             tx, "UpdateSchedule", parameters, {"ScheduleArn": row.arn}, version=row.version + 1, now_ms=now_ms
         )
 
-    return await context.store.write(update)
+    answer = await context.store.write(update)
+    _log(placed)
+    return answer
 
 
 async def delete_schedule(context: RequestContext, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,15 +89,21 @@ async def delete_schedule(context: RequestContext, parameters: Mapping[str, Any]
     group_name, name = parameters.get("GroupName", DEFAULT_GROUP), parameters["Name"]
     now_ms = context.clock.now_ms()
 
+    was_there: list[bool] = []
+
     def delete(tx: Transaction) -> dict[str, Any]:
         before = find_answer(tx, "DeleteSchedule", parameters, now_ms=now_ms)
         if schedules.delete_schedule(tx, group_name, name):
+            was_there.append(True)
             return keep_answer(tx, "DeleteSchedule", parameters, {}, now_ms=now_ms)
         if before is None:
             raise _missing(tx, group_name, name)
         return before.answer
 
-    return await context.store.write(delete)
+    answer = await context.store.write(delete)
+    if was_there:
+        logger.info("schedule deleted", extra={"action": "delete_schedule", "schedule": f"{group_name}/{name}"})
+    return answer
 
 
 async def list_schedules(context: RequestContext, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,13 +137,13 @@ async def list_schedules(context: RequestContext, parameters: Mapping[str, Any])
 
 def _put(
     tx: Transaction, group: ScheduleGroup, declared: Declaration, replaced: ScheduleRow | None, *, now_ms: int
-) -> None:
+) -> _Put:
     due_at_ms, stands = declared.due_at_ms, declared.standing(replaced, now_ms=now_ms)
     if stands is not None:
         due_at_ms = stands.due_at_ms
     elif replaced is not None and replaced.due_at_ms is None and _was_delivered(tx, declared):
         due_at_ms = None
-    schedules.put_schedule(
+    placed = schedules.put_schedule(
         tx,
         group_id=group.id,
         group_name=group.name,
@@ -134,6 +154,21 @@ def _put(
         now_ms=now_ms,
         anchor_at_ms=None if stands is None else stands.anchor_at_ms,
     )
+    return group, declared.name, placed
+
+
+def _log(placed: list[_Put]) -> None:
+    """Say what was put, as for rules."""
+    if not placed or not logger.isEnabledFor(logging.INFO):
+        return
+    group, name, put = placed[0]
+    facts = {
+        "schedule": f"{group.name}/{name}",
+        "rule": None,
+        "due_at_ms": put.due_at_ms,
+        "delivery_id": put.delivery_id(schedules.schedule_arn(group.region, group.name, name)),
+    }
+    logger.info("schedule put", extra={"action": "put_schedule", **facts})
 
 
 def _group_to_write(tx: Transaction, name: str, *, region: str, now_ms: int) -> ScheduleGroup:
