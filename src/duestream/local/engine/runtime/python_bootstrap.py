@@ -87,6 +87,10 @@ def load_handler(name: str) -> Callable[[Any, Any], Any]:
     return handler  # type: ignore[no-any-return]  # whatever the user has put there
 
 
+class MarshalError(Exception):
+    """What the handler returned is no JSON."""
+
+
 class Context:
     """What a handler gets as its second argument."""
 
@@ -133,14 +137,19 @@ def run_loop(handler_name: str) -> NoReturn:
             os._exit(0)
         request_id = headers["Lambda-Runtime-Aws-Request-Id"]
         try:
-            answer = json.dumps(handler(json.loads(body), Context(headers)), default=to_json).encode()
+            value = handler(json.loads(body), Context(headers))
+            try:
+                answer = json.dumps(value, default=to_json).encode()
+            except (TypeError, ValueError) as error:
+                raise MarshalError(f"Unable to marshal response: {error}") from None
         except BaseException as error:
             if isinstance(error, (SystemExit, KeyboardInterrupt)):
                 raise
+            kind = "Runtime.MarshalError" if isinstance(error, MarshalError) else type(error).__name__
             trace = traceback.format_exc().splitlines(keepends=True)
-            print(f"[ERROR] {type(error).__name__}: {error}\n{''.join(trace)}", flush=True)  # noqa: T201 - as above
-            failure = error_body(type(error).__name__, str(error), trace, request_id)
-            headers = {"Lambda-Runtime-Function-Error-Type": type(error).__name__}
+            print(f"[ERROR] {kind}: {error}\n{''.join(trace)}", flush=True)  # noqa: T201 - as above
+            failure = error_body(kind, str(error), trace, request_id)
+            headers = {"Lambda-Runtime-Function-Error-Type": kind}
             request("POST", f"/invocation/{request_id}/error", failure, headers)
         else:
             request("POST", f"/invocation/{request_id}/response", answer)
