@@ -91,11 +91,12 @@ def test_every_record_is_taken_or_given_up_once_and_in_order(
     size: int, bad: set[int], bisects: bool, reports: bool, maximum_retries: int
 ) -> None:
     """A function that fails for bad records, whatever the settings: it ends, and nothing is passed over unsaid."""
-    position, batches = 0, (Batch(size, 0),)
+    position = 0
+    batches: tuple[Batch, ...] = (Batch(size, 0),)
     taken: list[int] = []
     given_up: list[int] = []
     while batches:
-        batch, *further = batches
+        batch, further = batches[0], batches[1:]
         sequences = list(range(position + 1, batch.last_sequence + 1))
         failing = [index for index, sequence in enumerate(sequences) if sequence in bad]
         first_failed = None if not failing else failing[0] if reports else 0
@@ -103,7 +104,7 @@ def test_every_record_is_taken_or_given_up_once_and_in_order(
             sequences,
             position=position,
             batch=batch,
-            further=tuple(further),
+            further=further,
             first_failed=first_failed,
             bisects=bisects,
             maximum_retries=maximum_retries,
