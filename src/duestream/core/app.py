@@ -8,6 +8,7 @@ from typing import Any, TypeVar, Unpack, overload
 
 from duestream.core.declaration import (
     RecurringOptions,
+    RecurringWhenDueOptions,
     RuleOptions,
     WhenDueOptions,
     check_app_name,
@@ -206,6 +207,30 @@ class WatchedTable:
 
         return declare
 
+    def recurring_when_due(
+        self, attribute: str, /, **options: Unpack[RecurringWhenDueOptions]
+    ) -> Callable[[_Function], _Function]:
+        """A rule whose function itself runs each time that an expression in the item says: `recurring` and `when_due`
+        in one. It is called with the item as it then is and a `Due`.
+
+        Args:
+            attribute: the attribute with the expression, ``cron(...)`` or ``rate(...)``.
+            options: see `RecurringWhenDueOptions`. The name is the function's, if none is given.
+
+        Raises:
+            RuleError: the rule cannot be used as written.
+        """
+        location = place_of_declaration()
+        check_attribute(attribute, location)
+
+        def declare(function: _Function) -> _Function:
+            is_async = check_when_due_function(function, location)
+            action = WhenDue(function, options.get("timeout", DEFAULT_TIMEOUT), is_async)
+            self._add(name_of(function), attribute, action, options, RecurringWhenDueOptions, location)
+            return function
+
+        return declare
+
     def _add(
         self,
         default_name: str,
@@ -225,7 +250,7 @@ class WatchedTable:
                 location=location,
             )
         arguments = checked_options(options, allowed, name, location)
-        if allowed is RecurringOptions:
+        if allowed in (RecurringOptions, RecurringWhenDueOptions):
             parts = {part: arguments.pop(part) for part in ("start", "end", "catch_up") if part in arguments}
             arguments["repeats"] = Repeats(**parts)
         rule = Rule(

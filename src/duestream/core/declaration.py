@@ -73,6 +73,15 @@ class RecurringOptions(TypedDict, total=False):
     catch_up: CatchUp
 
 
+class RecurringWhenDueOptions(RecurringOptions, total=False):
+    """What a recurring rule whose function itself runs may be told: as for other recurring rules, and
+
+    timeout: how long one attempt of the function may take (60 seconds).
+    """
+
+    timeout: timedelta
+
+
 class WhenDueOptions(RuleOptions, total=False):
     """What a `when_due` rule may be told beside its attribute: as for other rules, and
 

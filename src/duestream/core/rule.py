@@ -12,7 +12,7 @@ from duestream.core.record import AttributeValue, Item
 from duestream.core.recurrence import CatchUp, Recurrence
 from duestream.core.schedule import Invocation, Place, Retry
 from duestream.core.schedule_expression import OneTime, parse_schedule_expression
-from duestream.core.target import TARGET_TYPES, DeleteItem, QueueMessage, Target
+from duestream.core.target import SCHEDULED_TIME, TARGET_TYPES, DeleteItem, QueueMessage, Target
 from duestream.core.timestamps import parse_timestamp
 from duestream.errors import Error, TimestampError, ValidationException
 
@@ -210,7 +210,7 @@ class Rule:
         values = self._values(image)
         if self.when is not None and not self.when(values):
             return ()
-        due_at = self.due_at(image) if self.when_due else None
+        due_at = self.due_at(image) if self.when_due and self.repeats is None else None
         return self._answer(image, values, due_at, place)
 
     def recurrence(self, image: Item) -> Recurrence:
@@ -293,7 +293,6 @@ class Rule:
     ) -> tuple[Invocation, ...]:
         match self.action:
             case WhenDue():
-                assert due_at is not None, "asked only for items that have a due time"
                 return (self._when_due_invocation(image, due_at, place),)
             case tuple() as targets:
                 pass
@@ -331,12 +330,12 @@ class Rule:
             unchanged[self.timezone_attribute] = image.get(self.timezone_attribute)
         return DeleteItem.own_invocation(place, table_name=self.table.name, key=self.key_of(image), unchanged=unchanged)
 
-    def _when_due_invocation(self, image: Item, due_at: datetime, place: Place) -> Invocation:
+    def _when_due_invocation(self, image: Item, due_at: datetime | None, place: Place) -> Invocation:
         request = {
             "Rule": self.name,
             "Table": self.table.name,
             "Key": self.key_of(image),
-            "DueAt": moment_text(due_at),
+            "DueAt": SCHEDULED_TIME if due_at is None else moment_text(due_at),
         }
         return Invocation(place.arn("lambda", f"function:{when_due_function(self.app_name)}"), json_text(request))
 

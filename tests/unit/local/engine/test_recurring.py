@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.unit.local.engine.bench import START, Bench, bench, run
 
-from duestream import App, QueueMessage
+from duestream import App, Due, QueueMessage
 from duestream.clock import ManualClock, from_ms, to_ms
 from duestream.core.schedule import Place
 from duestream.errors import DeliveryError
@@ -524,5 +524,29 @@ def test_age_and_lateness_count_from_the_moment_in_the_window(tmp_path: Path) ->
             await at.tick(seconds=50)
             assert [outcome.kind for outcome in ended(at)] == ["delivered"]
             assert await bodies(at) == texts(timedelta(0)), "the due time is told, not the moment in the window"
+
+    run(body())
+
+
+def test_a_function_runs_each_time_with_the_item_as_it_then_is(tmp_path: Path) -> None:
+    app = App("plans")
+    calls: list[tuple[str, datetime, str]] = []
+
+    @app.table("Plans", partition_key="id").recurring_when_due("SCHEDULE", start="FROM", timeout=timedelta(seconds=5))
+    def bill(item: dict[str, Any], due: Due) -> None:
+        calls.append((item["NOTE"], due.due_at, due.delivery_id))
+
+    async def body() -> None:
+        async with bench(tmp_path, app) as at:
+            later = (START + HOUR).isoformat()
+            await at.put("Plans", id="1", SCHEDULE="rate(1 hour)", NOTE="first", FROM=later)
+            await at.tick(hours=1)
+            await at.put("Plans", id="1", SCHEDULE="rate(1 hour)", NOTE="second", FROM=later)
+            await at.tick(hours=1)
+            assert [call[:2] for call in calls] == [("first", START + HOUR), ("second", START + 2 * HOUR)]
+            assert calls[0][2] != calls[1][2]
+            await at.delete("Plans", id="1")
+            await at.tick(hours=5)
+            assert len(calls) == 2
 
     run(body())
