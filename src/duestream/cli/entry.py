@@ -70,6 +70,14 @@ cli = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 AppArgument = Annotated[
     str, typer.Argument(metavar="APP", help="The rule file: a path, or path:name where it has several apps.")
 ]
+Forward = Annotated[
+    list[str] | None,
+    typer.Option(
+        envvar="DUESTREAM_FORWARD",
+        metavar="[SERVICE=]URL|aws|moto|none",
+        help="Where services go that are not served here; moto if it is installed. Can be repeated.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -159,14 +167,7 @@ def up(
             help="Hand emails to this mail server. Login: DUESTREAM_SMTP_USERNAME and DUESTREAM_SMTP_PASSWORD.",
         ),
     ] = None,
-    forward: Annotated[
-        list[str] | None,
-        typer.Option(
-            envvar="DUESTREAM_FORWARD",
-            metavar="[SERVICE=]URL|aws|moto|none",
-            help="Where services go that are not served here; moto if it is installed. Can be repeated.",
-        ),
-    ] = None,
+    forward: Forward = None,
     clock: Annotated[
         str,
         typer.Option(
