@@ -550,3 +550,44 @@ def test_a_function_runs_each_time_with_the_item_as_it_then_is(tmp_path: Path) -
             assert len(calls) == 2
 
     run(body())
+
+
+@pytest.mark.parametrize("refused", [1, 2, 3])
+def test_a_disk_that_refuses_once_costs_no_occurrence(
+    tmp_path: Path, refused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look, the claim, or the end of the delivery is not written."""
+
+    async def body() -> None:
+        async with bench(tmp_path, None) as at:
+            outside = with_outside(at)
+            outside.may_end.set()
+            await call(at, "CreateSchedule", **declared())
+            write, writes = at.store.write, 0
+
+            async def refuse_one(job: Callable[[Transaction], Any]) -> Any:
+                nonlocal writes
+                writes += 1
+                fails = writes == refused
+
+                def carry_out(tx: Transaction) -> Any:
+                    answer = job(tx)
+                    if fails:
+                        raise OSError("no space left")
+                    return answer
+
+                return await write(carry_out)
+
+            monkeypatch.setattr(at.store, "write", refuse_one)
+            await at.settle()
+            monkeypatch.undo()
+            await at.tick(seconds=2)
+            assert [outcome.kind for outcome in ended(at)] == ["delivered"]
+            assert (
+                outside.sent == [(texts(timedelta(0))[0], 1), (texts(timedelta(0))[0], 2)][: 2 if refused == 3 else 1]
+            )
+            assert at.engine.in_progress == 0
+            await at.tick(minutes=1)
+            assert len(ended(at)) == 2
+
+    run(body())
