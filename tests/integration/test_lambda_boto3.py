@@ -156,6 +156,30 @@ def test_a_function_calls_back_with_boto3(client: Any, server: RunningServer) ->
     assert invoke(client, {}, "caller")[0] == "000000000000"
 
 
+def test_a_function_signs_where_the_server_asks_for_it(start_server: Callable[..., RunningServer]) -> None:
+    server = start_server(credentials={"AKIDEXAMPLE": "the secret"})
+    client = server.client("lambda", aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="the secret")
+    code = "import boto3\ndef handler(event, context):\n    return boto3.client('sqs').list_queues().get('QueueUrls')\n"
+    create(client, "caller", code, Timeout=60)
+    assert invoke(client, {}, "caller")[0] is None
+
+
+def test_code_that_was_replaced_is_removed(client: Any, server: RunningServer) -> None:
+    create(client)
+    invoke(client, {})
+    client.update_function_configuration(FunctionName="echo", Description="another revision")
+    invoke(client, {})
+    folder = server.local.store.folder / "lambda-code"
+    client.delete_function(FunctionName="echo")
+    server.run(emptied(folder))
+
+
+async def emptied(folder: Path) -> None:
+    """Until nothing is in it; a thread removes it."""
+    while list(folder.iterdir()):
+        await asyncio.sleep(0.01)  # nothing is concluded from how long it is
+
+
 def test_new_code_and_new_settings_count_from_the_next_invocation(client: Any) -> None:
     create(client)
     invoke(client, {})

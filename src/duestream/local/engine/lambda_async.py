@@ -90,9 +90,9 @@ class AsyncInvocations:
     async def _carry_out(self, invocation: AcceptedInvocation) -> None:
         try:
             await self._try(invocation)
-        except StoreStoppedError:
-            return
-        except Exception:
+        except Exception as error:
+            if self.stopping and isinstance(error, StoreStoppedError):
+                return
             logger.exception("an invocation met a fault of ours", extra={"request_id": invocation.request_id})
             # Not at once again; it is still in the store.
             await Alarm(self._clock).sleep_until(self._clock.now_ms() + FAULT_PAUSE_MS)

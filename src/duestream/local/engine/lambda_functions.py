@@ -137,6 +137,7 @@ class LambdaFunctions:
         """End a pool's idle processes now, and those at work after it."""
         for process in pool.retire():
             process.kill()
+        pool.drop_code_if_done()
 
     def forget_deleted(self) -> None:
         """End the processes of functions that are gone or were changed."""
@@ -179,9 +180,13 @@ class LambdaFunctions:
         )
         return start
 
+    def code_folder(self, function: Function) -> Path:
+        """Where the code of a function's present revision is unpacked."""
+        return (self._store.folder / CODE_FOLDER / f"{function.name}-{function.revision_id}").absolute()
+
     async def _unpacked(self, function: Function) -> Path:
-        """The folder with the function's code."""
-        folder = (self._store.folder / CODE_FOLDER / f"{function.name}-{function.revision_id}").absolute()
+        """The folder with the function's code, which is in it then."""
+        folder = self.code_folder(function)
         if not folder.is_dir():
             code = functions.get_code(self._store.reader, function.id)
             if code is None:
@@ -276,11 +281,18 @@ class _Pool:
         self._busy.discard(process)
         if process.is_ended or self._is_retired:
             process.kill()
+            self.drop_code_if_done()
         else:
             self.idle.append(process)
             loop = asyncio.get_running_loop()
             self._timers[process] = loop.call_later(IDLE_SECONDS, self._end_idle, process)
         self._wake_one()
+
+    def drop_code_if_done(self) -> None:
+        """Remove the code of a revision that was replaced, once nothing runs it any more."""
+        if self._is_retired and not self._busy and not self._starting and not self._waiting:
+            folder = self._owner.code_folder(self._function)
+            asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, folder, True)
 
     def end_oldest(self) -> None:
         """End the process that has been idle for the longest time."""

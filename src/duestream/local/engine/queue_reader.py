@@ -59,9 +59,9 @@ class QueueReader:
             while not self.stopping:
                 try:
                     look_again_ms = await self.run_once()
-                except StoreStoppedError:
-                    return
-                except Exception:
+                except Exception as error:
+                    if self.stopping and isinstance(error, StoreStoppedError):
+                        return
                     logger.exception(
                         "a mapping met a fault of ours, and goes on", extra={"mapping": self._mapping.uuid}
                     )

@@ -92,9 +92,9 @@ class StreamLane:
         while not self.stopping:
             try:
                 look_again_ms = await self.run_once()
-            except StoreStoppedError:
-                return
-            except Exception:
+            except Exception as error:
+                if self.stopping and isinstance(error, StoreStoppedError):
+                    return
                 logger.exception("a mapping met a fault of ours, and goes on", extra={"mapping": self._mapping.uuid})
                 self._position = self._gathered = None  # what is stored counts
                 look_again_ms = self._clock.now_ms() + FAULT_PAUSE_MS
