@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.unit.local.engine.bench import START, at, bench
 
 from duestream import App, Due, Email, QueueMessage, Retry
@@ -24,7 +23,6 @@ def _clinic() -> App:
     return app
 
 
-@pytest.mark.xfail(strict=True, reason="handed over and then not due any more: forgotten until the next start")
 def test_a_clock_that_is_set_back_between_the_timer_and_the_delivery_loses_nothing(tmp_path: Path) -> None:
     async def work() -> None:
         async with bench(tmp_path, _clinic()) as b:
@@ -41,7 +39,6 @@ def test_a_clock_that_is_set_back_between_the_timer_and_the_delivery_loses_nothi
     asyncio.run(work())
 
 
-@pytest.mark.xfail(strict=True, reason="what waited for planning is handed over at a moment that is ahead again")
 def test_what_waited_for_planning_does_not_wait_for_a_clock_that_is_set_back(tmp_path: Path) -> None:
     async def work() -> None:
         async with bench(tmp_path, _clinic()) as b:
@@ -73,7 +70,6 @@ class _SlowDisk(Executor):
         return future
 
 
-@pytest.mark.xfail(strict=True, reason="a retry that is due before the attempt's task has gone on is forgotten")
 def test_a_retry_that_is_due_once_its_commit_has_ended_is_made(tmp_path: Path) -> None:
     app = App("late")
     app.table("Things", partition_key="id").rule("DUE", QueueMessage("reminders", "hello"))
@@ -99,7 +95,6 @@ def test_a_retry_that_is_due_once_its_commit_has_ended_is_made(tmp_path: Path) -
     asyncio.run(work())
 
 
-@pytest.mark.xfail(strict=True, reason="a retry's moment is counted from a clock that says that it is not due yet")
 def test_a_retry_after_the_clock_was_set_back_is_not_before_the_due_time(tmp_path: Path) -> None:
     app = App("early")
     clock = ManualClock(START)

@@ -42,6 +42,8 @@ MAX_STARTED = 512
 BATCH_SIZE = 128
 #: How many of those may wait for a free place at a slow kind of target before the timer waits too.
 MAX_WAITING = 20_000
+#: Earlier than any moment a clock may be set back to.
+AT_ONCE = -(2**62)
 #: Wait after an error of our own (a refusing disk, say) before the schedule is looked at again.
 FAULT_PAUSE_MS = 1_000
 
@@ -108,6 +110,13 @@ class _Held:
 
 
 @dataclass(frozen=True, slots=True)
+class _NotYet:
+    """To be tried at this moment: it was moved, or the clock was set back since it was handed over."""
+
+    moment_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class _GoesOutside:
     kind: tuple[str, str]
 
@@ -149,6 +158,7 @@ class Deliveries:
         self._tasks: set[asyncio.Task[None]] = set()
         self._unowned: set[tuple[str, str]] = set()
         self._batch: list[tuple[int, int]] = []
+        self._again: set[tuple[int, int]] = set()
         self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
 
     @property
@@ -173,6 +183,7 @@ class Deliveries:
     def start(self, schedule_id: int, version: int) -> None:
         """Begin the delivery, unless it is under way; returns at once. What is started together is one batch."""
         if (schedule_id, version) in self._started:
+            self._again.add((schedule_id, version))  # a retry that is due before its attempt has quite ended
             return
         self._started.add((schedule_id, version))
         if not self._batch:
@@ -182,9 +193,8 @@ class Deliveries:
     def release_held(self) -> None:
         """Look again at what waited for planning; called when planning has come further."""
         held, self._held = self._held, []
-        now_ms = self._clock.now_ms()
         for schedule_id, version in held:
-            self._timer.push(now_ms, schedule_id, version)
+            self._timer.push(AT_ONCE, schedule_id, version)
 
     async def drain(self, grace_seconds: float) -> None:
         """Wait until everything under way has ended; what has not by then is cut off, and tried again at the next
@@ -241,9 +251,11 @@ class Deliveries:
             lane.running += 1
             self._spawn(self._deliver_outside(lane, schedule_id, version))
 
-    def _end(self, schedule_id: int, version: int, step: "Settled | _Held | _Fault | None") -> None:
+    def _end(self, schedule_id: int, version: int, step: "Settled | _NotYet | _Held | _Fault | None") -> None:
         """This look is over. Whatever goes wrong in our own code or on the disk, the schedule is looked at again."""
         match step:
+            case _NotYet(moment_ms):
+                self._timer.push(moment_ms, schedule_id, version)
             case _Held(sequence):
                 self._hold(sequence, schedule_id, version)
             case _Fault(error):
@@ -253,10 +265,13 @@ class Deliveries:
             case Settled():
                 _log(step)
         self._started.discard((schedule_id, version))
+        if (schedule_id, version) in self._again:
+            self._again.discard((schedule_id, version))
+            self._timer.push(AT_ONCE, schedule_id, version)
         self._timer.delivery_ended()
 
     async def _deliver_outside(self, lane: "_Lane", schedule_id: int, version: int) -> None:
-        step: Settled | _Held | _Fault | None = None
+        step: Settled | _NotYet | _Held | _Fault | None = None
         apart: list[tuple[int, int]] = []
         try:
             claimed = await self._store.write(lambda tx: self._claim(tx, lane.target, schedule_id, version, apart))
@@ -277,7 +292,7 @@ class Deliveries:
     def _hold(self, sequence: int, schedule_id: int, version: int) -> None:
         assert self._planning is not None
         if self._planning.planned_through >= sequence:
-            self._timer.push(self._clock.now_ms(), schedule_id, version)  # planning went on while we asked
+            self._timer.push(AT_ONCE, schedule_id, version)  # planning went on while we asked
         else:
             self._held.append((schedule_id, version))
 
@@ -285,7 +300,7 @@ class Deliveries:
 
     def _look_at(
         self, tx: Transaction, batch: Sequence[tuple[int, int]]
-    ) -> list["Settled | _Held | _GoesOutside | _Fault | None"]:
+    ) -> list["Settled | _NotYet | _Held | _GoesOutside | _Fault | None"]:
         now_ms = self._clock.now_ms()
         rows = schedules.get_schedules_by_id(tx, [schedule_id for schedule_id, _ in batch])
         items = _Items(tx, self._planning)
@@ -293,7 +308,7 @@ class Deliveries:
 
     def _look(
         self, tx: Transaction, row: ScheduleRow | None, version: int, now_ms: int, items: "_Items"
-    ) -> "Settled | _Held | _GoesOutside | _Fault | None":
+    ) -> "Settled | _NotYet | _Held | _GoesOutside | _Fault | None":
         checked = self._check(row, version, now_ms, items)
         if not isinstance(checked, ScheduleRow):
             return checked
@@ -317,10 +332,14 @@ class Deliveries:
         tx.execute("RELEASE delivery")
         return step
 
-    def _check(self, row: ScheduleRow | None, version: int, now_ms: int, items: "_Items") -> ScheduleRow | _Held | None:
+    def _check(
+        self, row: ScheduleRow | None, version: int, now_ms: int, items: "_Items"
+    ) -> "ScheduleRow | _NotYet | _Held | None":
         """The schedule, if it is to be delivered now; None: not, or not any more."""
-        if row is None or row.version != version or row.attempt_at_ms is None or row.attempt_at_ms > now_ms:
+        if row is None or row.version != version or row.attempt_at_ms is None:
             return None
+        if row.attempt_at_ms > now_ms:
+            return _NotYet(row.attempt_at_ms)
         if row.rule is None:
             return row
         if self._planning is None or not self._planning.owns(row.group_name, row.rule):
@@ -362,7 +381,7 @@ class Deliveries:
 
     def _claim(
         self, tx: Transaction, target: OutsideTarget, schedule_id: int, version: int, apart: list[tuple[int, int]]
-    ) -> _Claimed | Settled | _Held | None:
+    ) -> _Claimed | Settled | _NotYet | _Held | None:
         """Count the attempt; an occurrence of a recurring schedule gets a row of its own, added to `apart`."""
         now_ms = self._clock.now_ms()
         items = _Items(tx, self._planning)

@@ -26,10 +26,13 @@ PERMANENT_CODES = frozenset(
         "InvalidMessageContents",
         "InvalidParameterValue",
         "InvalidParameterValueException",
+        "InvalidRenderingParameterException",
+        "InvalidTemplateException",
         "InvalidRequestContentException",
         "RequestTooLargeException",
         "MessageRejected",
         "MessageTooLong",
+        "MissingRenderingAttributeException",
         "MissingRequiredParameterException",
         "ValidationException",
     }
@@ -108,6 +111,7 @@ def settle_failure(
             at_ms = to_ms(moment)
             if isinstance(error, DeliveryError) and error.retry_after is not None:
                 at_ms = max(at_ms, attempt.now_ms + int(error.retry_after * 1000))
+            at_ms = max(at_ms, row.begins_at_ms)  # also where the clock was set back during the attempt
             row = recurring.set_apart(tx, row)  # so that the next occurrence does not wait for this one
             schedules.retry(tx, row, attempts=attempt.number, at_ms=at_ms, failure=reason)
             return Settled(row, attempt, None, reason, at_ms)
