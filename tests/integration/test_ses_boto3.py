@@ -163,14 +163,16 @@ def test_a_wrong_address_is_refused_in_the_words_of_ses(server: RunningServer, s
 
 
 def test_what_v2_cannot_send_yet_is_refused_by_name(sesv2: Any) -> None:
+    attachment = {"RawContent": b"a", "FileName": "a.txt"}
+    body = {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "t"}}, "Attachments": [attachment]}
     code, text, _ = refusal(
         sesv2.send_email,
         FromEmailAddress="a@example.com",
         Destination={"ToAddresses": ["b@example.com"]},
-        Content={"Template": {"TemplateName": "x", "TemplateData": "{}"}},
+        Content={"Simple": body},
     )
     assert code == "BadRequestException"
-    assert "Content.Template is not supported" in text
+    assert "Content.Simple.Attachments is not supported" in text
 
 
 def test_an_empty_address_is_refused_by_v2_as_ses_does(sesv2: Any) -> None:

@@ -48,6 +48,10 @@ CALLS: Mapping[tuple[str, str], Members] = {
         "Source Destination Message",
         "ReplyToAddresses ReturnPath SourceArn ReturnPathArn Tags ConfigurationSetName",
     ),
+    ("ses", "sendTemplatedEmail"): _members(
+        "Source Destination Template TemplateData",
+        "ReplyToAddresses ReturnPath SourceArn ReturnPathArn Tags ConfigurationSetName TemplateArn",
+    ),
     ("sesv2", "sendEmail"): _members(
         "Content",
         "FromEmailAddress FromEmailAddressIdentityArn Destination ReplyToAddresses FeedbackForwardingEmailAddress "

@@ -135,13 +135,9 @@ def from_send_email_v2(parameters: Mapping[str, Any]) -> OutgoingEmail:
     """The email that SES v2's SendEmail is to send: FromEmailAddress, Destination, Content, ReplyToAddresses, ...
 
     Raises:
-        InvalidParameterValue: with SES's text where that is known; templates and attachments are refused by name.
+        InvalidParameterValue: with SES's text where that is known; attachments are refused by name.
     """
     content = _mapping(parameters, "Content")
-    if content.get("Template") is not None:
-        raise InvalidParameterValue(
-            "Content.Template is not supported by this server: send Content.Simple or Content.Raw"
-        )
     source = _string(parameters, "FromEmailAddress") if parameters.get("FromEmailAddress") else None
     destination = _destination(parameters)
     return_path = _optional_address(parameters, "FeedbackForwardingEmailAddress")

@@ -274,7 +274,6 @@ def test_an_email_comes_back_from_its_own_parameters(email: OutgoingEmail) -> No
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"Content": {"Template": {"TemplateName": "x"}}}, "Template is not supported"),
         ({"Content": {"Simple": {**V2["Content"]["Simple"], "Attachments": [{}]}}}, "Attachments is not supported"),  # type: ignore[index]
         ({"Content": {}}, "Simple is missing"),
         ({"Content": None}, "Content is missing"),

@@ -162,6 +162,7 @@ class Engine:
             outside[WHEN_DUE] = self._functions
         if self._smtp is not None:
             outside["ses", "sendEmail"] = RelayedEmails(self._smtp, self._clock)
+            outside["ses", "sendTemplatedEmail"] = RelayedEmails(self._smtp, self._clock)
             outside["sesv2", "sendEmail"] = RelayedEmails(self._smtp, self._clock)
         return outside
 

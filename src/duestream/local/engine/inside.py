@@ -18,10 +18,11 @@ from duestream.core.email import (
     from_send_email,
     from_send_email_v2,
 )
+from duestream.core.email_template import EmailTemplate, from_send_templated_email, without_template
 from duestream.core.expression import Condition, Placeholders, parse_condition, parse_update
 from duestream.errors import ResourceNotFoundException
 from duestream.local.engine.call import Attempt
-from duestream.local.store import emails, functions, items, queues, tables
+from duestream.local.store import email_templates, emails, functions, items, queues, tables
 from duestream.local.store.function_errors import no_function
 from duestream.local.store.queue_errors import QueueDoesNotExist
 from duestream.local.store.tables import Table
@@ -54,20 +55,34 @@ def send_message(tx: Transaction, parameters: Mapping[str, Any], attempt: Attemp
 
 def send_email(tx: Transaction, parameters: Mapping[str, Any], attempt: Attempt) -> None:
     """SES SendEmail, into the mailbox."""
-    emails.add_email(tx, stored_email(outgoing_email("ses", parameters), attempt))
+    emails.add_email(tx, stored_email(outgoing_email(tx, "ses", "sendEmail", parameters), attempt))
+
+
+def send_templated_email(tx: Transaction, parameters: Mapping[str, Any], attempt: Attempt) -> None:
+    """SES SendTemplatedEmail, into the mailbox."""
+    emails.add_email(tx, stored_email(outgoing_email(tx, "ses", "sendTemplatedEmail", parameters), attempt))
 
 
 def send_email_v2(tx: Transaction, parameters: Mapping[str, Any], attempt: Attempt) -> None:
     """SES v2 SendEmail, into the mailbox."""
-    emails.add_email(tx, stored_email(outgoing_email("sesv2", parameters), attempt))
+    emails.add_email(tx, stored_email(outgoing_email(tx, "sesv2", "sendEmail", parameters), attempt))
 
 
-def outgoing_email(service: str, parameters: Mapping[str, Any]) -> OutgoingEmail:
-    """The email that a request asks for.
+def outgoing_email(tx: Transaction, service: str, action: str, parameters: Mapping[str, Any]) -> OutgoingEmail:
+    """The email that a request asks for; a template is rendered as it is now.
 
     Raises:
         ServiceError: SES would not take it.
     """
+
+    def lookup(name: str) -> EmailTemplate | None:
+        stored = email_templates.get_template(tx, name)
+        return None if stored is None else stored.template
+
+    if action == "sendTemplatedEmail":
+        parameters = from_send_templated_email(parameters, lookup)
+    elif service == "sesv2":
+        parameters = without_template(parameters, lookup)
     email = from_send_email(parameters) if service == "ses" else from_send_email_v2(parameters)
     check_size(email, MAX_SIZE_BYTES if service == "ses" else MAX_SIZE_BYTES_V2)
     return email
@@ -142,6 +157,7 @@ def invoke(tx: Transaction, parameters: Mapping[str, Any], attempt: Attempt) -> 
 INSIDE: Mapping[tuple[str, str], InsideTarget] = {
     ("sqs", "sendMessage"): send_message,
     ("ses", "sendEmail"): send_email,
+    ("ses", "sendTemplatedEmail"): send_templated_email,
     ("sesv2", "sendEmail"): send_email_v2,
     ("lambda", "invoke"): invoke,
     ("dynamodb", "putItem"): put_item,

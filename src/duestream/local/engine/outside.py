@@ -72,9 +72,9 @@ class RelayedEmails:
     def __init__(self, relay: SmtpRelay, clock: Clock) -> None:
         self._relay, self._clock = relay, clock
 
-    def prepare(self, _tx: Transaction, call: Call) -> OutgoingEmail:
+    def prepare(self, tx: Transaction, call: Call) -> OutgoingEmail:
         """Read the email out of the request."""
-        return outgoing_email(call.service, call.parameters)
+        return outgoing_email(tx, call.service, call.action, call.parameters)
 
     async def send(self, call: Call, attempt: Attempt, prepared: OutgoingEmail) -> Callable[[Transaction], None]:
         """Hand the email to the mail server once.

@@ -7,7 +7,7 @@ from typing import Any
 from duestream.clock import from_ms
 from duestream.core.address import InvalidParameterValue
 from duestream.core.email import MAX_SIZE_BYTES, check_size, from_send_email, from_send_raw_email
-from duestream.local.services import ses_mail
+from duestream.local.services import ses_mail, ses_templates
 from duestream.local.services.context import Operation, RequestContext
 from duestream.local.store import emails
 
@@ -124,6 +124,7 @@ async def get_account_sending_enabled(context: RequestContext, parameters: Param
 
 
 OPERATIONS: dict[str, Operation] = {
+    **ses_templates.OPERATIONS,
     "DeleteIdentity": delete_identity,
     "GetAccountSendingEnabled": get_account_sending_enabled,
     "GetIdentityVerificationAttributes": get_identity_verification_attributes,

@@ -1,14 +1,23 @@
 """SES, the second version of its API (REST-JSON). See `ses_mail` for who may send."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from duestream.core.address import InvalidParameterValue
 from duestream.core.email import MAX_SIZE_BYTES_V2, OutgoingEmail, check_size, from_send_email_v2
+from duestream.core.email_template import (
+    EmailTemplate,
+    InvalidRenderingParameterException,
+    InvalidTemplateException,
+    MissingRenderingAttributeException,
+    TemplateDoesNotExistException,
+    without_template,
+)
 from duestream.errors import ServiceError
-from duestream.local.services import ses_mail
+from duestream.local.services import ses_mail, ses_templates
 from duestream.local.services.context import Operation, RequestContext
 from duestream.local.store import emails
 from duestream.local.store.emails import Identity
@@ -37,11 +46,75 @@ class AlreadyExistsException(ServiceError):
 
 
 async def send_email(context: RequestContext, parameters: Parameters) -> Answer:
-    """Send an email with Simple or Raw content; templates and attachments are refused.
+    """Send an email with Simple or Raw content, or one made from a template; attachments are refused.
 
     https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
     """
+    with _in_words_of_v2():
+        parameters = without_template(parameters, ses_templates.lookup_of(context))
     return {"MessageId": await ses_mail.accept_email(context, _read_email(parameters))}
+
+
+@contextmanager
+def _in_words_of_v2() -> Iterator[None]:
+    """Errors that the first version of the API has names for."""
+    try:
+        yield
+    except TemplateDoesNotExistException as error:
+        raise NotFoundException(error.message) from error
+    except ses_templates.AlreadyExistsException as error:
+        raise AlreadyExistsException(error.message) from error
+    except (
+        InvalidParameterValue,
+        InvalidTemplateException,
+        InvalidRenderingParameterException,
+        MissingRenderingAttributeException,
+    ) as error:
+        raise BadRequestException(error.message) from error
+
+
+async def create_email_template(context: RequestContext, parameters: Parameters) -> Answer:
+    """Make a template."""
+    with _in_words_of_v2():
+        await ses_templates.add(context, parameters["TemplateName"], _template_of(parameters))
+    return {}
+
+
+async def update_email_template(context: RequestContext, parameters: Parameters) -> Answer:
+    """Replace a template."""
+    with _in_words_of_v2():
+        await ses_templates.replace(context, parameters["TemplateName"], _template_of(parameters))
+    return {}
+
+
+async def get_email_template(context: RequestContext, parameters: Parameters) -> Answer:
+    """A template."""
+    with _in_words_of_v2():
+        stored = ses_templates.get(context, parameters["TemplateName"])
+    parts = {"Subject": stored.template.subject, "Text": stored.template.text, "Html": stored.template.html}
+    content = {name: part for name, part in parts.items() if part is not None}
+    return {"TemplateName": stored.name, "TemplateContent": content}
+
+
+async def list_email_templates(context: RequestContext, parameters: Parameters) -> Answer:
+    """Templates by name."""
+    with _in_words_of_v2():
+        return ses_templates.page(
+            context, token=parameters.get("NextToken"), limit=parameters.get("PageSize"), name_key="TemplateName"
+        )
+
+
+async def delete_email_template(context: RequestContext, parameters: Parameters) -> Answer:
+    """Delete a template."""
+    name = parameters["TemplateName"]
+    if not await ses_templates.delete(context, name):
+        raise NotFoundException(f"Template {name} does not exist")
+    return {}
+
+
+def _template_of(parameters: Parameters) -> EmailTemplate:
+    content = parameters["TemplateContent"]
+    return EmailTemplate(content.get("Subject"), content.get("Text"), content.get("Html"))
 
 
 async def create_email_identity(context: RequestContext, parameters: Parameters) -> Answer:
@@ -227,12 +300,17 @@ def _name_of(parameters: Parameters) -> str:
 
 OPERATIONS: dict[str, Operation] = {
     "CreateEmailIdentity": create_email_identity,
+    "CreateEmailTemplate": create_email_template,
     "DeleteEmailIdentity": delete_email_identity,
+    "DeleteEmailTemplate": delete_email_template,
     "GetAccount": get_account,
     "GetEmailIdentity": get_email_identity,
+    "GetEmailTemplate": get_email_template,
     "ListEmailIdentities": list_email_identities,
+    "ListEmailTemplates": list_email_templates,
     "ListTagsForResource": list_tags_for_resource,
     "SendEmail": send_email,
     "TagResource": tag_resource,
     "UntagResource": untag_resource,
+    "UpdateEmailTemplate": update_email_template,
 }
