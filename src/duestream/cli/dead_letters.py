@@ -14,7 +14,7 @@ from duestream.errors import SettingsError
 PATH = "/_duestream/dead-letters"
 #: Letters that one request takes.
 CHUNK = 100
-PAGE = 500
+PAGE = 100
 #: Beside a pipe there is no terminal to fit into, and cut words help nobody.
 WIDTH_WITHOUT_TERMINAL = 240
 #: What became of a letter, and in which words.

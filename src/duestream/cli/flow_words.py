@@ -25,6 +25,9 @@ _ACTIONS = {
     "dead_lettered": ("dead letter", "red"),
     "dead_letter_record": ("dead letter", "red"),
     "dropped": ("dropped", "red"),
+    "drop_record": ("dropped", "red"),
+    "redrive": ("redriven", "cyan"),
+    "drop_letter": ("let go", "yellow"),
     "missed": ("missed", "yellow"),
     "unowned": ("waiting", "yellow"),
 }

@@ -27,7 +27,7 @@ def test_nothing_asked_is_answered_with_help(capsys: pytest.CaptureFixture[str])
     assert "duestream demo" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["up", "check", "demo"])
+@pytest.mark.parametrize("command", ["up", "check", "demo", "why", "dead-letters"])
 def test_help_teaches_by_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, "--help"]) == 0
     shown = capsys.readouterr().out

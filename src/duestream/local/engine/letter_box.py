@@ -26,7 +26,7 @@ from duestream.local.store.messages import FROM_THE_FIRST, Message, Position
 DELIVERY_ATTRIBUTES = frozenset({"SCHEDULE_ARN", "TARGET_ARN", "ERROR_CODE"})
 MAX_PAGE = 500
 #: So many messages are looked at for one page at the most; the next page goes on.
-MAX_LOOKED_AT = 2_000
+MAX_LOOKED_AT = 500
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,8 @@ class Redriven:
     reason: str | None = None
     #: ``group/name`` of the schedule that delivers it now.
     schedule: str | None = None
+    #: Of the delivery that was given up; None: a stream record, or nobody knows.
+    delivery_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Redriver:
             what = ended.schedule if ended.schedule is not None else ended.reason or ""
             end: dead_letters.LetterEnd = "redriven" if ended.result == "redriven" else "dropped"
             dead_letters.end_letter(tx, letter.kept.id, end, what, now_ms=now_ms)
+            return replace(ended, delivery_id=letter.kept.delivery_id)
         return ended
 
     # Deliveries ----------------------------------------------------------------------------------------
@@ -320,5 +323,5 @@ def _delivering_what_is_past(rule: Rule) -> Rule:
 def _log(ended: Redriven) -> None:
     if ended.result in ("redriven", "dropped"):
         action = "redrive" if ended.result == "redriven" else "drop_letter"
-        facts = {"letter": ended.id, "schedule": ended.schedule, "reason": ended.reason}
-        logger.info("dead letter %s", ended.result, extra={"action": action, **facts})
+        facts = {"schedule": ended.schedule, "reason": ended.reason, "delivery_id": ended.delivery_id}
+        logger.info("dead letter %s", ended.result, extra={"action": action, "letter": ended.id, **facts})

@@ -533,3 +533,24 @@ def test_a_number_key_is_read_back_from_its_bytes(number: str) -> None:
 @pytest.mark.parametrize("value", [{"S": "ü"}, {"B": "AAEC"}])
 def test_text_and_binary_keys_are_read_back_from_their_bytes(value: dict[str, str]) -> None:
     assert key_value(key_bytes(value), next(iter(value))) == value
+
+
+def test_an_occurrence_of_a_recurring_schedule_is_redriven_beside_it(tmp_path: Path) -> None:
+    app = App("clinic")
+    app.table("Plans", partition_key="id").recurring("EVERY", QueueMessage("billing", {}), retry=Retry(attempts=0))
+
+    async def scenario(b: Bench) -> None:
+        await b.put("Plans", id="1", EVERY="rate(1 hour)")
+        await b.settle()
+        await b.tick(hours=1)
+        found = letters(b)
+        assert found
+        pending = b.pending()
+        await b.make_queue("billing")
+        ended = await redrive(b, found[0])
+        assert ended.schedule == f"clinic/redrive-{found[0]['id']}"
+        await b.settle()
+        assert len(await b.messages("billing")) == 1
+        assert b.pending() == pending
+
+    with_bench(tmp_path, app, scenario)
