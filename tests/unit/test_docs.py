@@ -107,6 +107,13 @@ def test_the_operations_documented_are_those_that_are_served(service: str) -> No
     assert sorted(re.findall(r"^- `(\w+)`$", section, flags=re.MULTILINE)) == sorted(SERVICES[service])
 
 
+def test_every_action_of_the_log_is_documented() -> None:
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
+    named = set(re.findall(r'"action": "(\w+)"', source))
+    assert {"put_schedule", "delivered"} <= named
+    assert {name for name in named if f"`{name}`" not in _text("logs.md")} == set()
+
+
 @pytest.mark.parametrize("name", sorted(duestream.__all__))
 def test_every_public_name_is_documented(name: str) -> None:
     assert re.search(rf"`{name}\b", _text("rules.md") + _text("targets.md"))

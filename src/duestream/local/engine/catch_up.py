@@ -59,5 +59,10 @@ def _record(tx: Transaction, row: ScheduleRow, delivery_id: str, missed: int, no
         "missed", delivery_id, row.body["Target"]["Arn"], row.due_at_ms, now_ms, 0, reason, occurrences=missed
     )
     outcomes.record_outcome(tx, outcome, group_name=row.group_name, name=row.name, rule=row.rule, table_id=row.table_id)
-    facts = {"schedule": f"{row.group_name}/{row.name}", "rule": row.rule, "due_at_ms": row.due_at_ms}
+    facts = {
+        "schedule": f"{row.group_name}/{row.name}",
+        "rule": row.rule,
+        "delivery_id": delivery_id,
+        "due_at_ms": row.due_at_ms,
+    }
     logger.warning("missed", extra={"action": "missed", **facts, "occurrences": missed, "reason": reason})

@@ -22,6 +22,7 @@ from duestream.local.engine import counts
 from duestream.local.engine.call import Attempt, Call, read_call, service_and_action
 from duestream.local.engine.catch_up import catch_up, is_late
 from duestream.local.engine.inside import INSIDE
+from duestream.local.engine.log_text import for_log
 from duestream.local.engine.settle import (
     Settled,
     attempt_of,
@@ -495,7 +496,7 @@ def _log(settled: Settled) -> None:
         "attempt": attempt.number,
         "due_at_ms": attempt.due_at_ms,
         "lateness_ms": attempt.now_ms - attempt.due_at_ms,
-        "reason": settled.reason,
+        "reason": for_log(settled.reason),
     }
     match settled.kind:
         case "delivered":

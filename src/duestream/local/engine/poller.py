@@ -31,6 +31,7 @@ from duestream.errors import ValidationException
 from duestream.local.engine import counts
 from duestream.local.engine.call import HTTP_REQUEST, WHEN_DUE, service_and_action
 from duestream.local.engine.letters import put_record_letter
+from duestream.local.engine.log_text import for_log
 from duestream.local.store import outcomes, schedule_groups, schedules, streams, tables
 from duestream.local.store.rule_schedules import put_rule_schedule
 from duestream.local.store.schedule_groups import ScheduleGroup
@@ -319,5 +320,5 @@ def _log(record: StreamRecord, effect: "_Effect") -> None:
         case DeadLetterRecord(rule, _, reason):
             logger.error(
                 "stream record dead-lettered",
-                extra={"action": "dead_letter_record", **item, "rule": rule.name, "reason": reason},
+                extra={"action": "dead_letter_record", **item, "rule": rule.name, "reason": for_log(reason)},
             )

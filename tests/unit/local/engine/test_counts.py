@@ -13,6 +13,7 @@ from tests.unit.local.engine.bench import START, Bench, at, bench, run
 from duestream import App, AwsCall, DeleteItem, QueueMessage, Retry
 from duestream.clock import from_ms
 from duestream.local.engine import housekeeping
+from duestream.local.engine.log_text import for_log
 from duestream.local.store import metrics, queues, schedule_groups, schedules
 from duestream.local.store.metrics import MINUTE_MS
 
@@ -272,3 +273,17 @@ def test_a_schedule_of_a_disabled_state_tells_nothing_to_come(tmp_path: Path) ->
             assert len(enabled.delivery_id("arn")) == 32
 
     run(work())
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (None, None),
+        ("503: Service Unavailable", "503: Service Unavailable"),
+        ("InvalidUrl: https://me:pass@host/a?token=x#y cannot", "InvalidUrl: https://host/a?... cannot"),
+        ("see http://host/a and HTTP://u@h/?q", "see http://host/a and HTTP://h/?..."),
+        ("x" * 2000, "x" * 1024 + "..."),
+    ],
+)
+def test_reasons_in_the_log_are_short_and_without_secrets_of_urls(reason: str | None, told: str | None) -> None:
+    assert for_log(reason) == told
