@@ -6,6 +6,7 @@ botocore is synchronous, and takes its time to load: this is imported with the f
 import threading
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.auth import S3SigV4Auth, SigV4Auth
@@ -135,7 +136,8 @@ class AwsSender:
                     endpoint_url=url,
                     aws_access_key_id=None if key is None else key[0],
                     aws_secret_access_key=None if key is None else key[1],
-                    config=_CONFIG,
+                    # What is on this machine needs no proxy of the environment's.
+                    config=_CONFIG if url is None or not _is_here(url) else _CONFIG.merge(Config(proxies={})),
                 )
             return self._clients[identity]
 
@@ -158,6 +160,10 @@ _CONFIG = Config(
     max_pool_connections=MAX_CONNECTIONS,
     ignore_configured_endpoint_urls=True,  # an AWS_ENDPOINT_URL is most likely our own
 )
+
+
+def _is_here(url: str) -> bool:
+    return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
 
 
 def _refusal(error: ClientError) -> DeliveryError:
