@@ -13,6 +13,7 @@ from tests.integration.conftest import RunningServer
 from tests.integration.lambda_code import zipped
 
 from duestream.clock import ManualClock
+from duestream.core.forwarding import Forwarding
 
 pytestmark = pytest.mark.slow
 
@@ -156,8 +157,8 @@ def test_a_mapping_is_made_changed_and_deleted(world: World) -> None:
         ({"FilterCriteria": {"Filters": [{"Pattern": "{"}]}}, "Invalid filter pattern definition."),
         ({"TumblingWindowInSeconds": 5}, "no tumbling windows"),
         (
-            {"DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sns:eu-central-1:000000000000:t"}}},
-            "standard SQS",
+            {"DestinationConfig": {"OnFailure": {"Destination": f"{PREFIX}:given-up.fifo"}}},
+            "and not FIFO",
         ),
         ({"EventSourceArn": "arn:aws:dynamodb:eu-central-1:000000000000:table/U/stream/2030"}, "Stream not found: "),
         ({"EventSourceArn": f"{PREFIX}:nothing"}, "AWS.SimpleQueueService.NonExistentQueue"),
@@ -286,6 +287,32 @@ def test_records_that_are_too_old_are_told_of_without_an_answer(manual_world: Wo
     assert "responseContext" not in told
     world.wait_for(world.batches)
     assert world.batches() == [["b"]]
+
+
+def test_a_topic_is_told_by_a_schedule_for_now(start_server: Callable[..., RunningServer], tmp_path: Path) -> None:
+    topic = "arn:aws:sns:eu-central-1:000000000000:failures"
+    forwarding = Forwarding(services={"sns": "http://127.0.0.1:9"})  # nobody is there: the schedule stays
+    world = World(start_server(forwarding=forwarding), tmp_path).make()
+    world.put("a", **{"raise": "yes"})
+    world.map(MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": topic}})
+    scheduler = world.server.client("scheduler")
+
+    def names() -> list[str]:
+        return [schedule["Name"] for schedule in scheduler.list_schedules()["Schedules"]]
+
+    world.wait_for(names)
+    (name,) = names()
+    shown = scheduler.get_schedule(Name=name, GroupName="duestream-lambda-destinations")["Target"]
+    assert shown["Arn"] == "arn:aws:scheduler:::aws-sdk:sns:publish"
+    request = json.loads(shown["Input"])
+    assert request["TopicArn"] == topic
+    assert json.loads(request["Message"])["requestContext"]["condition"] == "RetryAttemptsExhausted"
+
+
+def test_a_topic_that_nobody_can_tell_is_refused(world: World) -> None:
+    topic = "arn:aws:sns:eu-central-1:000000000000:failures"
+    with pytest.raises(world.lambdas.exceptions.InvalidParameterValueException, match="sns:publish are not delivered"):
+        world.map(DestinationConfig={"OnFailure": {"Destination": topic}})
 
 
 def test_lanes_share_the_records_and_keep_each_items_order(world: World) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 from duestream.clock import Alarm, Clock, from_ms
 from duestream.core.invocation import InvocationResult
 from duestream.errors import ServiceError
+from duestream.local.engine.destinations import tell
 from duestream.local.engine.lambda_functions import LambdaFunctions
-from duestream.local.store import functions, queues
+from duestream.local.store import functions
 from duestream.local.store.functions import AcceptedInvocation, Function
-from duestream.local.store.queue_errors import QueueDoesNotExist
 from duestream.local.store.store import Store
 from duestream.local.store.writer import Announcement, InvocationAccepted, StoreStoppedError, Transaction
 
@@ -164,7 +164,9 @@ def _tell(
     destinations: Mapping[str, Any] = (function.invoke_config or {}).get("DestinationConfig", {})
     arn = destinations.get("OnSuccess" if is_good else "OnFailure", {}).get("Destination")
     if arn:
-        _send(tx, arn, _record(function, invocation, result, condition, attempts, now_ms), {}, now_ms)
+        record = _record(function, invocation, result, condition, attempts, now_ms)
+        kind = f"Lambda Function Invocation Result - {'Success' if is_good else 'Failure'}"
+        tell(tx, arn, record, detail_type=kind, source_arn=f"{function.arn}:$LATEST", now_ms=now_ms)
     dead_letter_arn = function.configuration.get("DeadLetterConfig", {}).get("TargetArn")
     if dead_letter_arn and not is_good:
         reason = condition if result is None else result.reason
@@ -173,7 +175,10 @@ def _tell(
             "ErrorCode": {"DataType": "Number", "StringValue": "200"},
             "ErrorMessage": {"DataType": "String", "StringValue": _sendable(reason)},
         }
-        _send(tx, dead_letter_arn, invocation.payload.decode("utf-8", "replace"), attributes, now_ms)
+        payload = invocation.payload.decode("utf-8", "replace")
+        tell(
+            tx, dead_letter_arn, payload, detail_type="", source_arn=function.arn, attributes=attributes, now_ms=now_ms
+        )
 
 
 def _record(
@@ -209,18 +214,6 @@ def _decoded(payload: bytes) -> Any:
         return json.loads(payload)
     except ValueError:
         return payload.decode("utf-8", "replace")
-
-
-def _send(tx: Transaction, arn: str, body: str, attributes: Mapping[str, Any], now_ms: int) -> None:
-    """Into the queue, if it is there and takes it; the flow log says so otherwise."""
-    name = queues.queue_name_of(arn)
-    queue = queues.get_queue(tx.connection, name)
-    try:
-        if queue is None:
-            raise QueueDoesNotExist
-        queues.send_message(tx, queue, body=body, attributes=attributes, now_ms=now_ms)
-    except ServiceError as error:
-        logger.error("the queue %s was not told: %s", name, error.message or error.code, extra={"queue": name})  # noqa: TRY400 - nothing of ours went wrong
 
 
 def _sendable(text: str) -> str:

@@ -20,8 +20,9 @@ from duestream.core.batch_retry import Batch, Next, after_batch, first_failed_of
 from duestream.core.event_pattern import EventPattern
 from duestream.core.invocation import MAX_PAYLOAD_BYTES, InvocationResult
 from duestream.errors import ServiceError
+from duestream.local.engine.destinations import tell
 from duestream.local.engine.stream_events import event_of, on_failure_body
-from duestream.local.store import mappings, queues, streams
+from duestream.local.store import mappings, streams
 from duestream.local.store.mappings import EventSourceMapping, FailedBatch, Position
 from duestream.local.store.store import Store
 from duestream.local.store.streams import RecordRow, Stream
@@ -319,10 +320,9 @@ class StreamLane:
             if not self._put(tx, position):
                 return False
             mappings.set_last_result(tx, self._mapping.id, result)
-            if told is not None and self._mapping.on_failure_arn is not None:
-                queue = queues.get_queue(tx.connection, queues.queue_name_of(self._mapping.on_failure_arn))
-                if queue is not None:
-                    queues.send_message(tx, queue, body=told, now_ms=now_ms)
+            arn = self._mapping.on_failure_arn
+            if told is not None and arn is not None:
+                tell(tx, arn, told, detail_type="", source_arn=self._mapping.function_arn, now_ms=now_ms)
             return True
 
         if await self._store.write(settle):

@@ -8,6 +8,7 @@ from typing import Any
 from duestream.core.code_archive import CodeArchiveError, check_archive
 from duestream.errors import ValidationException
 from duestream.local.services.context import RequestContext
+from duestream.local.services.lambda_.destinations import OF_DEAD_LETTERS, check_destination
 from duestream.local.services.lambda_.names import named_function, runner_of, shown
 from duestream.local.store import functions
 from duestream.local.store.function_errors import (
@@ -82,7 +83,7 @@ async def create_function(context: RequestContext, parameters: Mapping[str, Any]
         raise InvalidParameterValueException(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
         )
-    configuration = {"Timeout": 3, "MemorySize": 128, **_configuration(parameters)}
+    configuration = {"Timeout": 3, "MemorySize": 128, **_configuration(context, parameters)}
     code = await _code_from(parameters["Code"])
     await runner_of(context).check_runtime(configuration["Runtime"])
     region, now_ms = context.place.region, context.clock.now_ms()
@@ -127,7 +128,7 @@ async def update_function_code(context: RequestContext, parameters: Mapping[str,
 async def update_function_configuration(context: RequestContext, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Change what is given of the configuration, and leave the rest."""
     _refuse_unserved(parameters)
-    changed = _configuration(parameters)
+    changed = _configuration(context, parameters)
     if "Runtime" in changed:
         await runner_of(context).check_runtime(changed["Runtime"])
     now_ms = context.clock.now_ms()
@@ -211,7 +212,7 @@ def _refuse_unserved(parameters: Mapping[str, Any]) -> None:
         raise InvalidParameterValueException("This version of duestream has no SnapStart.")
 
 
-def _configuration(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _configuration(context: RequestContext, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The members that are kept, checked as far as the model does not."""
     timeout = parameters.get("Timeout", 0)
     if timeout > MAX_TIMEOUT_SECONDS:
@@ -234,13 +235,9 @@ def _configuration(parameters: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: parameters[name] for name in _KEPT if name in parameters}
     if "Environment" in kept:
         kept["Environment"] = {"Variables": dict(variables)}
-    _check_dead_letter_queue(kept.get("DeadLetterConfig", {}).get("TargetArn"))
+    dead_letter_arn = kept.get("DeadLetterConfig", {}).get("TargetArn")
+    check_destination(context, context.store.reader, dead_letter_arn, OF_DEAD_LETTERS)
     return kept
-
-
-def _check_dead_letter_queue(arn: str | None) -> None:
-    if arn and arn.split(":")[2:3] != ["sqs"]:
-        raise InvalidParameterValueException(f"This version of duestream sends dead letters to SQS only, not to {arn}.")
 
 
 async def _code_from(code: Mapping[str, Any]) -> bytes:

@@ -5,9 +5,10 @@ from typing import Any
 
 from duestream.clock import from_ms
 from duestream.local.services.context import RequestContext
+from duestream.local.services.lambda_.destinations import OF_INVOCATIONS, check_destination
 from duestream.local.services.lambda_.names import LATEST, named_function
 from duestream.local.store import functions
-from duestream.local.store.function_errors import InvalidParameterValueException, ResourceNotFoundException
+from duestream.local.store.function_errors import ResourceNotFoundException
 from duestream.local.store.functions import Function
 from duestream.local.store.writer import Transaction
 
@@ -48,11 +49,7 @@ async def delete_function_event_invoke_config(context: RequestContext, parameter
 async def _set(context: RequestContext, parameters: Mapping[str, Any], *, keep: bool) -> dict[str, Any]:
     given = {name: parameters[name] for name in _MEMBERS if name in parameters}
     for destination in given.get("DestinationConfig", {}).values():
-        arn = destination.get("Destination", "")
-        if arn and (arn.split(":")[2:3] != ["sqs"] or arn.endswith(".fifo")):
-            raise InvalidParameterValueException(
-                f"This version of duestream tells standard SQS queues only of how invocations ended, not {arn}."
-            )
+        check_destination(context, context.store.reader, destination.get("Destination"), OF_INVOCATIONS)
     now_ms = context.clock.now_ms()
 
     def put(tx: Transaction) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import apsw
 from duestream.clock import from_ms
 from duestream.core.event_pattern import EventPattern, EventPatternError
 from duestream.local.services.context import RequestContext
+from duestream.local.services.lambda_.destinations import OF_MAPPINGS, check_destination
 from duestream.local.store import functions, mappings, queues, streams
 from duestream.local.store.function_errors import (
     InvalidParameterValueException,
@@ -69,7 +70,7 @@ async def create_event_source_mapping(context: RequestContext, parameters: Mappi
         position = _start(tx.connection, source_arn, parameters)
         if functions.get_function(tx.connection, name) is None:
             raise InvalidParameterValueException("Function does not exist")
-        _check_destination(tx.connection, configuration)
+        _check_on_failure(context, tx.connection, configuration)
         for other in mappings.list_mappings(tx.connection, function_name=name, source_arn=source_arn):
             raise ResourceConflictException(
                 f'The event source arn (" {source_arn} ") and function (" {name} ") provided mapping already exists. '
@@ -125,7 +126,7 @@ async def update_event_source_mapping(context: RequestContext, parameters: Mappi
         changed = _configuration(mapping.source_arn, {**mapping.configuration, **parameters})
         if "StartingPosition" in mapping.configuration:
             changed["StartingPosition"] = mapping.configuration["StartingPosition"]
-        _check_destination(tx.connection, changed)
+        _check_on_failure(context, tx.connection, changed)
         name = function_name_of(parameters.get("FunctionName", mapping.function_name))
         if functions.get_function(tx.connection, name) is None:
             raise InvalidParameterValueException("Function does not exist")
@@ -214,16 +215,9 @@ def _start(connection: apsw.Connection, source_arn: str, parameters: Mapping[str
     return stream.trimmed_sequence if kind == "TRIM_HORIZON" else streams.last_sequence(connection)
 
 
-def _check_destination(connection: apsw.Connection, configuration: Mapping[str, Any]) -> None:
+def _check_on_failure(context: RequestContext, connection: apsw.Connection, configuration: Mapping[str, Any]) -> None:
     arn = configuration.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
-    if not arn:
-        return
-    if arn.split(":")[2:3] != ["sqs"] or arn.endswith(".fifo"):
-        raise InvalidParameterValueException(
-            f"This version of duestream tells standard SQS queues only of batches that failed, not {arn}."
-        )
-    if queues.get_queue(connection, queues.queue_name_of(arn)) is None:
-        raise InvalidParameterValueException(f"The destination ARN {arn} is invalid: there is no such queue.")
+    check_destination(context, connection, arn, OF_MAPPINGS)
 
 
 def _shown(mapping: EventSourceMapping, state: str) -> dict[str, Any]:
