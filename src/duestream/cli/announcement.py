@@ -44,7 +44,7 @@ def _told(server: LocalServer) -> Iterator[str]:
         yield f"  email     through {settings.smtp.host}:{settings.smtp.port}; what was sent: {url}/_aws/ses"
     else:
         yield f"  email     stays in the mailbox: {url}/_aws/ses"
-    yield f"  others    {_told_of_others(settings.forwarding)}"
+    yield f"  others    {told_of_others(settings.forwarding)}"
     if isinstance(settings.clock, ManualClock):
         yield f"  clock     stands at {settings.clock.now().isoformat()} until POST {url}/_duestream/clock moves it"
     if server.engine.pending:
@@ -60,7 +60,7 @@ def _told(server: LocalServer) -> Iterator[str]:
     yield f"            with the AWS CLI also: aws sqs --endpoint-url {url} ..."
 
 
-def _told_of_others(forwarding: Forwarding) -> str:
+def told_of_others(forwarding: Forwarding) -> str:
     """Where the services go that are not served here."""
     words = {
         None: "are refused: pip install 'duestream[moto]' or name an endpoint with --forward",
