@@ -53,6 +53,7 @@ class _Outcome:
     kind: str
     due_ms: int
     attempts: int
+    delivery_id: str
 
 
 @dataclass(slots=True)
@@ -61,7 +62,8 @@ class _Claim:
 
     row: Row
     items: list[Image | None]
-    calls: int = 0
+    #: Known once the function has been called.
+    delivery_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -91,7 +93,7 @@ class Checker:
     _passed: set[int] = field(default_factory=set)
     _runs: dict[Slot, Run] = field(default_factory=dict)
     _seen_dues: dict[Slot, dict[int, set[str]]] = field(default_factory=lambda: defaultdict(dict))
-    _claims: dict[tuple[Slot, int, int], _Claim] = field(default_factory=dict)
+    _claims: dict[tuple[int, int, int], _Claim] = field(default_factory=dict)
     _delivery_ids: dict[tuple[int, int], str] = field(default_factory=dict)
     _last_success: dict[str, int] = field(default_factory=dict)
 
@@ -149,14 +151,18 @@ class Checker:
         """A function is being called."""
         slot = Slot(rule, (item["PK"]["S"], item["SK"]["S"]))
         self.note(f"  call {slot} attempt {attempt}{' fails' if fails else ''}")
-        claims = [claim for (of, _, number), claim in self._claims.items() if (of, number) == (slot, attempt)]
-        claims = [claim for claim in claims if not claim.calls and claim.row.due_ms == -(-due_us // 1000)]
+        claims = [
+            claim
+            for claim in self._claims.values()
+            if claim.delivery_id is None
+            and (claim.row.slot, claim.row.attempts, claim.row.due_ms) == (slot, attempt, -(-due_us // 1000))
+        ]
         if not claims:
             raise Violation("orphan", f"{slot} was called without a claimed attempt {attempt}")
-        claim = claims[-1]
-        claim.calls += 1
-        if item not in claim.items:
-            raise Violation("stale", f"{slot} was called with {item}, and the item is {claim.items}")
+        claim = next((claim for claim in claims if item in claim.items), None)
+        if claim is None:
+            raise Violation("stale", f"{slot} was called with {item}, and the item is {claims[-1].items}")
+        claim.delivery_id = delivery_id
         occurrence = (claim.row.id, claim.row.version)
         if self._delivery_ids.setdefault(occurrence, delivery_id) != delivery_id:
             raise Violation("identity", f"{slot} changed its delivery id")
@@ -196,7 +202,7 @@ class Checker:
                 f"outcomes {[(o.kind, o.slot) for o in outcomes]}"
             )
         self._judge_attempts(rows)
-        delivered, dead = self._judge_outcomes([outcome for outcome in outcomes if outcome.attempts], items_before)
+        delivered, dead = self._judge_outcomes([o for o in outcomes if o.attempts], items_before)
         if (wrong := _difference(delivered, effects)) is not None:
             raise Violation(*wrong)
         planned = self._apply_plan(checkpoint)
@@ -287,7 +293,7 @@ class Checker:
         return connection.execute(query, (self.last.get("message", 0),)).fetchall()  # type: ignore[return-value]
 
     def _new_outcomes(self, connection: apsw.Connection) -> list[_Outcome]:
-        query = "SELECT schedule_name, kind, due_at_ms, attempts FROM outcome WHERE id > ? ORDER BY id"
+        query = "SELECT schedule_name, kind, due_at_ms, attempts, delivery_id FROM outcome WHERE id > ? ORDER BY id"
         rows: list[Any] = connection.execute(query, (self.last.get("outcome", 0),)).fetchall()
         return [_Outcome(SLOT_OF_NAME[name], *rest) for name, *rest in rows]
 
@@ -309,51 +315,56 @@ class Checker:
             raise Violation("early", f"{row} was tried when it was {self.clock_high_ms}")
 
     def _judge_outcomes(
-        self, outcomes: Iterable[_Outcome], items: dict[Key, Image]
+        self, outcomes: Sequence[_Outcome], items: dict[Key, Image]
     ) -> tuple[list[tuple[Slot, str]], list[Slot]]:
         """Which effects in the engine, and which dead letters, there must be with these outcomes."""
-        delivered, dead = [], []
+        delivered: list[tuple[Slot, str]] = []
         for outcome in outcomes:
-            slot, row = outcome.slot, self.rows.get(outcome.slot)
-            claim = None
-            if slot.rule == "review":
-                claim = self._claim_of(outcome)
-                row = row if row is not None and (row.id, row.version) == (claim.row.id, claim.row.version) else None
-            elif (
-                row is None or slot not in self.pending or (row.due_ms, outcome.due_ms) != (outcome.due_ms, row.due_ms)
-            ):
-                raise Violation("orphan", f"{outcome} of {row}")
-            if claim is None:
-                assert row is not None
-                self._check_time(row)
-                self._check_present(row, outcome.kind)
+            slot = outcome.slot
+            row = self._function_row_of(outcome) if slot.rule == "review" else self._row_of(outcome)
             if row is not None:
                 del self.pending[slot]
                 if slot in self._runs:
                     self._runs[slot].ended += 1
-            match outcome.kind:
-                case "delivered" if claim is None:
-                    assert row is not None
-                    delivered.append((slot, row.content))
-                case "delivered":
-                    pass
-                case "dead_lettered":
-                    dead.append(slot)
-                case "skipped" if slot.rule == "expire" and row is not None:
-                    wire = items.get(slot.key, {}).get("EXPIRES")
-                    if wire is not None and oracle.wire_text(wire) == row.content:
-                        raise Violation("missing", f"{slot} was skipped, and the item still says {row.content}")
-                case _:
-                    raise Violation("outcome", f"{outcome} cannot be")
-        return delivered, dead
+            if outcome.kind == "delivered" and slot.rule != "review":
+                assert row is not None
+                delivered.append((slot, row.content))
+            elif outcome.kind == "skipped":
+                self._check_skipped(slot, row, items)
+            elif outcome.kind == "dropped":
+                raise Violation("outcome", f"{outcome} cannot be: there is a dead-letter queue")
+        return delivered, [outcome.slot for outcome in outcomes if outcome.kind == "dead_lettered"]
+
+    def _row_of(self, outcome: _Outcome) -> Row:
+        """The schedule that ended, of a target inside the engine."""
+        row = self.rows.get(outcome.slot)
+        if row is None or outcome.slot not in self.pending or row.due_ms != outcome.due_ms:
+            raise Violation("orphan", f"{outcome} of {row}")
+        self._check_time(row)
+        self._check_present(row, outcome.kind)
+        return row
+
+    def _function_row_of(self, outcome: _Outcome) -> Row | None:
+        """The schedule that ended; None: it was replaced or deleted while its function ran."""
+        claim, row = self._claim_of(outcome), self.rows.get(outcome.slot)
+        if row is not None and (row.id, row.version) == (claim.row.id, claim.row.version):
+            return row
+        self.note(f"  {outcome.slot} of {claim.row.due_ms} was superseded by {row}")
+        return None
+
+    def _check_skipped(self, slot: Slot, row: Row | None, items: dict[Key, Image]) -> None:
+        """Only a delete of the rule's own item may find that there is nothing to do."""
+        wire = items.get(slot.key, {}).get("EXPIRES")
+        if slot.rule != "expire" or row is None:
+            raise Violation("outcome", f"{slot} cannot be skipped")
+        if wire is not None and oracle.wire_text(wire) == row.content:
+            raise Violation("missing", f"{slot} was skipped, and the item still says {row.content}")
 
     def _claim_of(self, outcome: _Outcome) -> _Claim:
         for key, claim in self._claims.items():
-            if (key[0], key[2], claim.row.due_ms) == (outcome.slot, outcome.attempts, outcome.due_ms):
-                if not claim.calls:
-                    raise Violation("missing", f"{outcome} without a call")
+            if (claim.delivery_id, claim.row.attempts) == (outcome.delivery_id, outcome.attempts):
                 return self._claims.pop(key)
-        raise Violation("orphan", f"{outcome} without a claim")
+        raise Violation("orphan", f"{outcome} without a claim that was called")
 
     def _check_present(self, row: Row, kind: str) -> None:
         """The item, as all earlier commits left it, asks for this delivery; and it has not had it yet."""
@@ -414,9 +425,9 @@ class Checker:
             if row.attempts == before.attempts + 1 and row.attempt_at_ms == before.attempt_at_ms:
                 self._check_present(before, "claimed")
                 present = [items_before.get(slot.key), self.items.get(slot.key)]
-                self._claims[slot, row.version, row.attempts] = _Claim(row, present)
+                self._claims[row.id, row.version, row.attempts] = _Claim(row, present)
             elif row.attempt_at_ms != before.attempt_at_ms:
-                self._claims.pop((slot, row.version, row.attempts), None)  # it failed, and is to be tried again
+                self._claims.pop((row.id, row.version, row.attempts), None)  # it failed, and is to be tried again
 
     def _go_on(self, record: Record) -> None:
         """What was written ends runs and begins them."""

@@ -46,6 +46,7 @@ _WEIGHTS = {
     "crash": 3,
     "stop": 1,
     "quiet": 4,
+    "overtake": 8,
 }
 
 

@@ -7,7 +7,7 @@ then once more until a step reports it, so that anything can come between: other
 import asyncio
 import random
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -39,6 +39,8 @@ from duestream.local.store.writer import StoreStoppedError, Transaction
 START = datetime(2030, 1, 1, 8, 0, tzinfo=UTC)
 #: More rounds than any history needs to come to rest.
 MAX_ROUNDS = 3000
+#: The engine waits as long as this for company in a commit, and the like.
+SHORT_SECONDS = 0.1
 
 
 class ThrottlingException(ServiceError):
@@ -55,7 +57,7 @@ class Work:
 
     kind: str
     call: Callable[[], Any]
-    subject: Any
+    arguments: tuple[Any, ...]
     future: Future[Any]
     is_done: bool = False
     result: Any = None
@@ -71,7 +73,7 @@ class Held(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
-        self._works.append(Work(self._kind, lambda: fn(*args, **kwargs), args[0] if args else None, future))
+        self._works.append(Work(self._kind, lambda: fn(*args, **kwargs), args, future))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -116,6 +118,16 @@ class World:
         self.fault_at_ms: int | None = None
         self.function_fails = False
         self.failure: BaseException | None = None
+        self._steps: Mapping[str, Callable[[Step], Awaitable[None]]] = {
+            **dict.fromkeys(("work", "poll", "timer"), self._do_engine),
+            **dict.fromkeys(("tick", "jump", "back"), self._do_clock),
+            "write": self._do_write,
+            "fault": self._do_fault,
+            "crash": self._do_crash,
+            "overtake": self._do_overtake,
+            "stop": self._do_stop,
+            "quiet": self._do_quiet,
+        }
 
     # A history, from its beginning to its end ---------------------------------------------------------
 
@@ -123,7 +135,12 @@ class World:
         """Do the steps, then let all faults end and all times come; a Violation says what must not be."""
         self.disk = SimulatedDisk()
         try:
-            with _small(self.setting), mock.patch.dict(inside.INSIDE, self._flaky()):
+            loop = asyncio.get_running_loop()
+            with (
+                _small(self.setting),
+                mock.patch.dict(inside.INSIDE, self._flaky()),
+                mock.patch.object(loop, "call_later", self._later(loop)),
+            ):
                 await self._open(self.folder / "0", is_first=True)
                 try:
                     for step in steps:
@@ -137,30 +154,46 @@ class World:
     async def act(self, step: Step) -> None:
         """Do one step."""
         self.checker.note(f"{step}")
-        match step.do:
-            case "write":
-                self._write(KEYS[step.a % len(KEYS)], random.Random(step.b))
-            case "work" if self.life.works:
-                self._work(self.life.works[step.a % len(self.life.works)], step.b)
-            case "poll" if not self.setting.loops:
-                self._poll()
-            case "timer" if not self.setting.loops:
-                self.life.timer.run_due()
-            case "tick":
-                self._move_clock((1, 500, 1_000, 20_000, 60_000, 90_000)[step.a % 6])
-            case "jump":
-                self._move_clock(step.b % 2_400_000)
-            case "back":
-                self._move_clock(-(step.b % 1_200_000))
-            case "fault":
-                self.disk.fail("sync" if step.a % 2 else "write", step.b % 9, 1 + step.b // 9 % 3)
-            case "crash":
-                await self._crash("power" if step.a % 2 else "kill")
-            case "stop":
-                await self._stop()
-            case "quiet":
-                await self._settle()
+        await self._steps[step.do](step)
         await self._pump(1 + step.b % 7)
+
+    async def _do_engine(self, step: Step) -> None:
+        """The engine goes on by a step: `work` that waits, or one pass of a loop."""
+        works = self.life.works
+        if step.do == "work" and works:
+            work = works[step.a % len(works)]
+            if work.kind != "function" or step.b % 5 == 0:  # functions take longer than disks
+                self._work(work, step.b // 5)
+        elif step.do == "poll" and not self.setting.loops:
+            self._poll()
+        elif step.do == "timer" and not self.setting.loops:
+            self.life.timer.run_due()
+
+    async def _do_clock(self, step: Step) -> None:
+        by_ms = {
+            "tick": (1, 500, 1_000, 20_000, 60_000, 90_000)[step.a % 6],
+            "jump": step.b % 2_400_000,
+            "back": -(step.b % 1_200_000),
+        }
+        self._move_clock(by_ms[step.do])
+
+    async def _do_write(self, step: Step) -> None:
+        self._write(KEYS[step.a % len(KEYS)], random.Random(step.b))
+
+    async def _do_fault(self, step: Step) -> None:
+        self.disk.fail("sync" if step.a % 2 else "write", step.b % 9, 1 + step.b // 9 % 3)
+
+    async def _do_crash(self, step: Step) -> None:
+        await self._crash("power" if step.a % 2 else "kill")
+
+    async def _do_overtake(self, step: Step) -> None:
+        await self._overtake(random.Random(step.b))
+
+    async def _do_stop(self, _step: Step) -> None:
+        await self._stop()
+
+    async def _do_quiet(self, _step: Step) -> None:
+        await self._settle()
 
     async def _end(self) -> None:
         """No faults any more, and the clock comes past everything: nothing may be left."""
@@ -215,6 +248,7 @@ class World:
     async def _drop(self) -> None:
         """End everything of the present life without its knowing."""
         life = self.life
+        self.disk.mend()
         life.works.clear()
         life.store._writer._stopped = True
         for _ in range(10):
@@ -292,6 +326,24 @@ class World:
         if self.life.planning is None:
             self.life.planning = asyncio.get_running_loop().create_task(self.life.poller.run_once())
 
+    async def _overtake(self, chance: random.Random) -> None:
+        """While a function runs, its item is written, and that is planned; where none runs, one is made to."""
+        function = next((work for work in self.life.works if work.kind == "function"), None)
+        if function is None:
+            soon = self._form(self.clock.now_ms() // 1000 * 1_000_000, chance)
+            self._submit(Write("move", chance.choice(KEYS)), {"B": soon}, remove=())
+        else:
+            item = next(argument for argument in function.arguments if isinstance(argument, dict))
+            self._write((item["PK"], item["SK"]), chance)
+        for _ in range(12):
+            if not self.setting.loops:
+                self._poll()
+                self.life.timer.run_due()
+            await self._pump(6)
+            others = [work for work in self.life.works if work.kind != "function"]
+            if others:
+                self._finish(others[0])
+
     def _work(self, work: Work, drawn: int) -> None:
         """Do it, or report what was done, or both."""
         if not work.is_done:
@@ -308,7 +360,7 @@ class World:
     def _do(self, work: Work, *, fails: bool) -> None:
         self.function_fails = fails
         if work.kind == "plan":
-            self.checker.planned([row.sequence for row in work.subject], self.clock.now_ms())
+            self.checker.planned([row.sequence for row in work.arguments[0]], self.clock.now_ms())
         self.checker.clock(self.clock.now_ms())
         log_writes = self.disk.log_writes
         try:
@@ -341,6 +393,24 @@ class World:
         self.clock.set(from_ms(self.clock.now_ms() + by_ms))
         self.checker.clock(self.clock.now_ms())
         self.checker.note(f"  {self.clock.now():%H:%M:%S.%f}")
+
+    def _later(self, loop: asyncio.AbstractEventLoop) -> Callable[..., asyncio.TimerHandle]:
+        """A short wait of the engine's ends when a step says so; a long one is a timeout, and never ends here."""
+        call_later = loop.call_later
+
+        def later(delay: float, callback: Callable[..., object], *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+            if delay > SHORT_SECONDS:
+                return call_later(delay, callback, *args, **kwargs)
+            handle = asyncio.TimerHandle(loop.time() + delay, callback, args, loop)
+
+            def wake() -> None:
+                if not handle.cancelled():
+                    callback(*args)
+
+            self.life.works.append(Work("wait", wake, (), Future()))
+            return handle
+
+        return later
 
     # What users and targets do ------------------------------------------------------------------------
 
