@@ -20,7 +20,7 @@ from duestream.errors import ValidationException
 from duestream.local.engine.letter_box import moment
 from duestream.local.engine.poller import Poller
 from duestream.local.engine.why_words import sentences
-from duestream.local.store import dead_letters, items, messages, outcomes, schedules, streams, tables
+from duestream.local.store import dead_letters, items, messages, outcomes, recurring, schedules, streams, tables
 from duestream.local.store.dead_letters import Letter
 from duestream.local.store.outcomes import Outcome
 from duestream.local.store.schedules import ScheduleRow
@@ -145,6 +145,7 @@ class Explainer:
         trace = {
             "schedule": f"{group}/{name}",
             "pending": None if row is None else _pending(row),
+            "under_way": [_pending(apart) for apart in recurring.under_way(reader, group, name)[:MAX_OUTCOMES]],
             "outcomes": [_outcome(outcome) for outcome in ended],
             "dead_letters": [self._letter(letter) for letter in letters],
         }
@@ -209,6 +210,7 @@ def _pending(row: ScheduleRow) -> dict[str, Any]:
         "next_attempt_at": None if row.attempt_at_ms is None else moment(row.attempt_at_ms),
         "last_failure": row.last_failure,
         "redrives": row.redrives,
+        "is_apart": row.occurrence_of is not None,
         "target_arn": row.body.get("Target", {}).get("Arn"),
     }
 

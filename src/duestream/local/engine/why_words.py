@@ -30,7 +30,12 @@ def sentences(rule: Mapping[str, Any], *, caught_up: bool, now_ms: int) -> list[
     """
     said, traces = rule["item_says"], rule["schedules"]
     is_pending = any(trace["pending"] is not None and trace["pending"]["due_at"] is not None for trace in traces)
-    told = [_pending(trace, rule, now_ms) for trace in traces if _has_more(trace)]
+    told = [
+        _pending(pending, rule, now_ms)
+        for trace in traces
+        for pending in (*trace["under_way"], trace["pending"])
+        if pending is not None and pending["due_at"] is not None
+    ]
     if not is_pending:
         told += _why_nothing_comes(rule, said, traces, caught_up=caught_up, now_ms=now_ms)
     for trace in traces:
@@ -39,13 +44,9 @@ def sentences(rule: Mapping[str, Any], *, caught_up: bool, now_ms: int) -> list[
     return told
 
 
-def _has_more(trace: Mapping[str, Any]) -> bool:
-    return trace["pending"] is not None and trace["pending"]["due_at"] is not None
-
-
-def _pending(trace: Mapping[str, Any], rule: Mapping[str, Any], now_ms: int) -> str:
-    pending = trace["pending"]
-    recurs = "" if str(pending["expression"]).startswith("at(") else f"{pending['expression']}, next "
+def _pending(pending: Mapping[str, Any], rule: Mapping[str, Any], now_ms: int) -> str:
+    is_next = not pending["is_apart"] and not str(pending["expression"]).startswith("at(")
+    recurs = f"{pending['expression']}, next " if is_next else ""
     when = (
         f"{recurs}due {pending['due_at']} ({_distance(pending['due_at_ms'] - now_ms)}), {_call(pending['target_arn'])}"
     )
@@ -57,9 +58,13 @@ def _pending(trace: Mapping[str, Any], rule: Mapping[str, Any], now_ms: int) -> 
     if pending["attempts"] == 0:
         verb = "Will be delivered" if pending["due_at_ms"] > now_ms else "Is being delivered"
         return f"{verb}{again}: {when}; no attempt has failed yet."
-    failures = _times(pending["attempts"], "attempt")
-    why = f"; the last one failed with {_bare(pending['last_failure'])}" if pending["last_failure"] else ""
-    return f"Is being tried{again}: {when}; {failures} made{why}. The next one is at {pending['next_attempt_at']}."
+    if pending["last_failure"] is None:
+        return f"Is being delivered{again}: {when}; attempt {pending['attempts']} was begun."
+    made, why = _times(pending["attempts"], "attempt"), _bare(pending["last_failure"])
+    return (
+        f"Is being tried{again}: {when}; {made} made; the last one failed with {why}. "
+        f"The next one is at {pending['next_attempt_at']}."
+    )
 
 
 def _why_nothing_comes(

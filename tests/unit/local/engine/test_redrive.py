@@ -554,3 +554,29 @@ def test_an_occurrence_of_a_recurring_schedule_is_redriven_beside_it(tmp_path: P
         assert b.pending() == pending
 
     with_bench(tmp_path, app, scenario)
+
+
+def test_a_function_that_runs_when_due_is_redriven_with_the_item_as_it_is(tmp_path: Path) -> None:
+    app, seen = App("clinic"), list[Any]()
+    fickle = Fickle()
+
+    @app.table("Things", partition_key="id").when_due("DUE", retry=Retry(attempts=0))
+    def work(item: dict[str, Any], due: object) -> None:
+        if not fickle.mended:
+            raise LookupError("no such thing")
+        seen.append(item["note"])
+
+    async def scenario(b: Bench) -> None:
+        await b.put("Things", id="1", DUE=at(minutes=1), note="old")
+        await b.settle()
+        await b.tick(minutes=1)
+        (letter,) = letters(b)
+        assert letter["reason"] == "LookupError: no such thing"
+        await b.put("Things", id="1", DUE=at(minutes=1), note="new")
+        await b.settle()
+        fickle.mended = True
+        assert (await redrive(b, letter)).result == "redriven"
+        await b.settle()
+        assert seen == ["new"]
+
+    with_bench(tmp_path, app, scenario)

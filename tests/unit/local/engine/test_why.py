@@ -248,3 +248,24 @@ def test_keys_are_read_as_people_write_them(keys: dict[str, str], text: str, key
 def test_what_is_no_key_is_refused(keys: dict[str, str], text: str) -> None:
     with pytest.raises(ValidationException):
         read_key(table(**keys), text)
+
+
+def test_a_recurring_rule_tells_its_next_occurrence_and_those_under_way(tmp_path: Path) -> None:
+    app = App("clinic")
+    app.table("Plans", partition_key="id").recurring("EVERY", QueueMessage("billing", {}))
+
+    async def scenario(b: Bench) -> None:
+        await b.put("Plans", id="1", EVERY="rate(1 hour)")
+        await b.settle()
+        await b.tick(hours=1)
+        facts = await b.engine.explainer.explain("Plans", "1")
+        (_, under_way, to_come) = facts["rules"][0]["says"]  # a rate's first occurrence is at once
+        assert under_way.startswith("Is being tried: due 2030-01-01T09:00:00Z")
+        assert "the last one failed with AWS.SimpleQueueService.NonExistentQueue" in under_way
+        assert to_come.startswith("Will be delivered: rate(1 hour), next due 2030-01-01T10:00:00Z (in 60 min), by sqs")
+        await b.put("Plans", id="1", EVERY="hourly")
+        await b.settle()
+        (rule,) = (await b.engine.explainer.explain("Plans", "1"))["rules"]
+        assert "Nothing is to come: attribute 'EVERY': " in " ".join(rule["says"])
+
+    scenario_on(tmp_path, app, scenario)
