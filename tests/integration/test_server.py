@@ -75,13 +75,13 @@ def test_an_operation_that_is_not_served_names_those_that_are(server: RunningSer
     response = error_of(lambda: server.client("sts").get_session_token())
     assert response["Error"]["Code"] == "InvalidAction"
     assert "GetCallerIdentity" in response["Error"]["Message"]
-    response = error_of(lambda: server.client("sqs").start_message_move_task(SourceArn="arn:aws:sqs:x:1:y"))
+    response = error_of(lambda: server.client("sqs").remove_permission(QueueUrl="http://q", Label="l"))
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
     assert "SendMessage" in response["Error"]["Message"]
 
 
 @pytest.mark.parametrize(
-    ("service", "operation"), [("ssm", "describe_parameters"), ("lambda", "list_functions"), ("s3", "list_buckets")]
+    ("service", "operation"), [("ssm", "describe_parameters"), ("kms", "list_keys"), ("s3", "list_buckets")]
 )
 def test_a_service_that_is_not_served_names_those_that_are(server: RunningServer, service: str, operation: str) -> None:
     response = error_of(getattr(server.client(service), operation))

@@ -32,7 +32,8 @@ logger = logging.getLogger("duestream.functions")
 
 Invoke = Callable[[str, bytes], Awaitable[InvocationResult]]
 
-READ_RECORDS = 1000
+#: At a time, so that the loop is never held up for long.
+READ_RECORDS = 200
 READ_BYTES = 1024 * 1024
 #: Filtered-out records are noted as read at the latest after so many.
 NOTE_AFTER = 1000
