@@ -8,7 +8,7 @@ threads do not contend for the interpreter.)
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -76,11 +76,11 @@ class Recorder(Protocol):
 
     def before_commit(
         self, connection: apsw.Connection, measurements: Sequence[Measurement], changes: Sequence[Change]
-    ) -> None:
-        """Write down what a group's jobs counted, in the group's transaction."""
+    ) -> Mapping[Measurement, int]:
+        """Write down what a group's jobs counted, in the group's transaction; gives how often there was which."""
         ...
 
-    def after_commit(self, measurements: Sequence[Measurement]) -> None:
+    def after_commit(self, counted: Mapping[Measurement, int]) -> None:
         """It is on disk."""
         ...
 
@@ -126,13 +126,14 @@ Job = Callable[[Transaction], T]
 class _Group:
     """What the jobs of one transaction have left to be done at its end."""
 
-    __slots__ = ("announcements", "changes", "done", "measurements")
+    __slots__ = ("announcements", "changes", "counted", "done", "measurements")
 
     def __init__(self) -> None:
         self.done: list[tuple[asyncio.Future[Any], Any]] = []
         self.announcements: list[Announcement] = []
         self.measurements: list[Measurement] = []
         self.changes: list[Change] = []
+        self.counted: Mapping[Measurement, int] = {}
 
 
 class Writer:
@@ -211,7 +212,7 @@ class Writer:
                 if not future.cancelled():
                     self._run_job(job, future, ran)
             if (ran.measurements or ran.changes) and self._recorder is not None:
-                self._recorder.before_commit(self._connection, ran.measurements, ran.changes)
+                ran.counted = self._recorder.before_commit(self._connection, ran.measurements, ran.changes)
         except (apsw.Error, OSError) as error:
             ran = _Group()
             ran.done = [(future, None) for _, future in group]
@@ -248,8 +249,8 @@ class Writer:
                 self._connection.execute("ROLLBACK")
         else:
             self.group_sizes.observe(len(group.done))
-            if group.measurements and self._recorder is not None:
-                self._recorder.after_commit(group.measurements)
+            if group.counted and self._recorder is not None:
+                self._recorder.after_commit(group.counted)
         for future, result in group.done:
             if future.done():  # its caller has gone; the work is done all the same
                 continue
