@@ -1,4 +1,4 @@
-"""What the simulation found, each told as short as it can be. The seeds that found it are in `test_histories.FOUND`."""
+"""What the simulation found, each told as short as it can be: a seed's history changes with the steps that there are."""
 
 import asyncio
 from collections.abc import Callable

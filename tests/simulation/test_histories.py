@@ -4,15 +4,15 @@ Each seed draws a history (`history.draw`): writes, passes of the poller and the
 clock, refusing disks, kills and power failures, in a drawn order down to the single COMMIT. `world` plays it,
 `checker` judges it after each commit. The same seed gives the same history on every machine.
 
-CI plays the first 40 seeds, and those that once found something. To play more, name how many, a range, or
-single ones::
+CI plays the first 40 seeds. To play more, name how many, a range, or single ones::
 
     DUESTREAM_SIMULATION_SEEDS=2000 pytest tests/simulation
     DUESTREAM_SIMULATION_SEEDS=5000-9000 pytest -n 2 tests/simulation
     DUESTREAM_SIMULATION_SEEDS=917,1203 pytest tests/simulation
 
 A failure prints the seed, what must not be, and the history cut down to the steps that it takes, with what
-happened at each. Put the seed into `FOUND` once it is mended (docs/explanation/testing.md).
+happened at each. Tell it in `test_found.py` in a few lines, since a seed's history changes with the steps that
+there are (docs/explanation/testing.md).
 """
 
 import asyncio
@@ -28,8 +28,6 @@ from tests.simulation.look import Violation
 from tests.simulation.world import World
 
 CI_SEEDS = range(40)
-#: Seeds that once found something, and what it was.
-FOUND: Mapping[int, str] = {}
 SHRINK_TRIES = 200
 
 
@@ -37,7 +35,7 @@ def seeds(environment: Mapping[str, str]) -> list[int]:
     """Which seeds to play."""
     text = environment.get("DUESTREAM_SIMULATION_SEEDS", "")
     if not text:
-        return [*CI_SEEDS, *FOUND]
+        return list(CI_SEEDS)
     if text.isdigit():
         return list(range(int(text)))
     chosen: list[int] = []
@@ -94,16 +92,16 @@ def test_the_same_seed_gives_the_same_history(seed: int) -> None:
 
 
 def test_the_seeds_meet_what_they_are_meant_to_meet() -> None:
-    traces = ["\n".join(play(*draw(seed))[1]) for seed in CI_SEEDS]
+    traces = ["\n".join(play(*draw(seed))[1]) for seed in CI_SEEDS[:20]]
     for what, times in {
         "'delivered'": 60,
-        "'dead_lettered'": 10,
-        "  kill": 15,
-        "  power": 15,
-        "  commit refused": 8,
+        "'dead_lettered'": 5,
+        "  kill": 8,
+        "  power": 8,
+        "  commit refused": 4,
         "  call ": 20,
         " fails": 5,
-        "  half ": 20,
+        "  half ": 10,
     }.items():
         assert sum(trace.count(what) for trace in traces) >= times, what
 
@@ -117,4 +115,4 @@ def test_a_failing_history_is_cut_down_to_the_steps_that_it_takes() -> None:
 def test_seeds_are_a_count_a_range_or_single_ones() -> None:
     assert seeds({"DUESTREAM_SIMULATION_SEEDS": "3"}) == [0, 1, 2]
     assert seeds({"DUESTREAM_SIMULATION_SEEDS": "5-7,9"}) == [5, 6, 7, 9]
-    assert seeds({}) == [*CI_SEEDS, *FOUND]
+    assert seeds({}) == list(CI_SEEDS)
