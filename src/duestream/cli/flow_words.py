@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timezone
 from typing import Any
 
 from duestream.clock import from_ms
+from duestream.core.service_targets import WHEN_DUE_ENDING
 from duestream.core.target import HTTP_DESTINATION
 
 #: Item texts remembered by schedule, so that a delivery can be told by its item.
@@ -132,7 +133,7 @@ def _call(target_arn: str) -> str:
         return target_arn
     if parts[-1] == HTTP_DESTINATION:
         return "HTTP request"
-    if parts[2] == "lambda" and parts[-1].endswith("-when-due"):
+    if parts[2] == "lambda" and parts[-1].endswith(WHEN_DUE_ENDING):
         return "function"
     kind = _KINDS.get(parts[2])
     return target_arn if kind is None else f"{kind} {re.split('[:/]', parts[-1])[-1]}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from duestream.core.forwarding import REMEDY
+from duestream.core.service_targets import WHEN_DUE_ENDING
 from duestream.core.target_names import UNSUPPORTED_ACTION_PREFIXES
 from duestream.core.templated import TEMPLATES, check_resource
 from duestream.errors import ValidationException
@@ -145,6 +146,11 @@ def check_target(target: Mapping[str, Any], *, region: str, forwarded: Forwarded
     if service in _JSON_SERVICES and text is not None:
         _parse_input(text)
     call = parse_target_arn(target_arn)
+    if service == "lambda" and resource.endswith(WHEN_DUE_ENDING):
+        raise ValidationException(
+            f"{target_arn} is not a function of Lambda's: names that end in {WHEN_DUE_ENDING} are those of rules' own "
+            "functions, which only their rules schedule."
+        )
     members = check_call(call, forwarded)
     if text is not None and len(text.encode()) > MAX_INPUT_BYTES:
         raise ValidationException("The maximum size of the Input field is 256 KB.")  # AWS's text is not known

@@ -184,6 +184,12 @@ def test_some_templated_targets_need_parameters_of_their_own(arn: str, block: st
         check_target({"Arn": f"arn:aws:{arn}", "Input": "{}"}, region="us-east-1", forwarded=_anything)
 
 
+def test_the_functions_of_rules_are_scheduled_by_their_rules_only() -> None:
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:clinic-reminder-when-due"
+    with pytest.raises(ValidationException, match="only their rules schedule"):
+        check_target({"Arn": arn, "Input": "{}"}, region="us-east-1", forwarded=_anything)
+
+
 def test_fargate_needs_a_network() -> None:  # [m PF]
     target = {
         "Arn": "arn:aws:ecs:us-east-1:000000000000:cluster/c",

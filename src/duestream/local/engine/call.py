@@ -8,6 +8,7 @@ from typing import Any
 
 from duestream.clock import from_ms
 from duestream.core.deliverable import CALLS, parse_target_arn
+from duestream.core.service_targets import WHEN_DUE_ENDING
 from duestream.core.target import HTTP_DESTINATION
 from duestream.core.templated import templated_request
 from duestream.errors import ValidationException
@@ -64,7 +65,7 @@ def service_and_action(target_arn: str) -> tuple[str, str]:
     parts = target_arn.split(":", 5)
     if parts[2:3] == ["events"] and parts[-1] == HTTP_DESTINATION:
         return HTTP_REQUEST
-    if parts[2:3] == ["lambda"] and parts[-1].endswith("-when-due"):
+    if parts[2:3] == ["lambda"] and parts[-1].endswith(WHEN_DUE_ENDING):
         return WHEN_DUE
     return parse_target_arn(target_arn)
 
