@@ -105,7 +105,7 @@ class World:
         """Until that many failed attempts are noted, and then let the wait before the next one pass."""
         assert self.clock is not None
         clock = self.clock
-        sql = f"SELECT 1 FROM mapping_position, json_each(batches) WHERE json_extract(value, '$[1]') = {attempts}"
+        sql = f"SELECT 1 FROM mapping_position, json_each(batches, '$.batches') WHERE json_extract(value, '$[1]') = {attempts}"
         self.wait_for(lambda: self.server.call(lambda: self.server.local.store.reader.execute(sql).get))
         self.server.call(lambda: clock.tick(timedelta(minutes=1)))
 
@@ -155,7 +155,6 @@ def test_a_mapping_is_made_changed_and_deleted(world: World) -> None:
     [
         ({"StartingPosition": "AT_TIMESTAMP"}, "Unsupported starting position for arn type: "),
         ({"FilterCriteria": {"Filters": [{"Pattern": "{"}]}}, "Invalid filter pattern definition."),
-        ({"TumblingWindowInSeconds": 5}, "no tumbling windows"),
         (
             {"DestinationConfig": {"OnFailure": {"Destination": f"{PREFIX}:given-up.fifo"}}},
             "and not FIFO",
@@ -217,6 +216,59 @@ def test_a_window_gathers_until_it_is_over_or_the_batch_is_full(manual_world: Wo
 
     world.wait_for(all_noted)
     assert [key for batch in world.batches() for key in batch] == ["a", "b", "c", "d", "e"]
+
+
+SUMMING = """
+import json, os
+
+def handler(event, context):
+    with open(os.environ["NOTES"], "a") as notes:
+        notes.write(json.dumps(event) + "\\n")
+    if event["isFinalInvokeForWindow"]:
+        return {}
+    return {"state": {"count": event["state"].get("count", 0) + len(event["Records"])}}
+"""
+
+
+def test_a_tumbling_window_carries_its_state_and_ends_with_a_last_call(manual_world: World) -> None:
+    world = manual_world
+    assert world.clock is not None
+    clock = world.clock
+    world.lambdas.update_function_code(FunctionName="noting", ZipFile=zipped(app_py=SUMMING))
+    world.map(TumblingWindowInSeconds=60, BatchSize=2)
+
+    def calls() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in world.notes.read_text().splitlines()] if world.notes.exists() else []
+
+    def seen() -> list[tuple[str, int, int, bool]]:
+        return [
+            (
+                call["window"]["start"][11:],
+                len(call["Records"]),
+                call["state"].get("count", 0),
+                call["isFinalInvokeForWindow"],
+            )
+            for call in calls()
+        ]
+
+    world.put("a", "b", "c")
+    world.wait_for(lambda: sum(call[1] for call in seen()) == 3)
+    world.server.call(lambda: clock.tick(timedelta(seconds=90)))
+    world.put("d")
+    world.wait_for(lambda: len(seen()) > 0 and seen()[-1][:2] == ("09:01:00Z", 1))
+    *first, closing, last = seen()
+    assert sum(call[1] for call in first) == 3
+    assert {call[0] for call in first} == {"09:00:00Z"}
+    assert closing == ("09:00:00Z", 0, 3, True)
+    assert last == ("09:01:00Z", 1, 0, False)
+    assert calls()[0]["window"]["end"] == "2030-01-01T09:01:00Z"
+    assert calls()[0]["eventSourceARN"] == world.stream_arn
+
+    def closed() -> bool:
+        world.server.call(lambda: clock.tick(timedelta(seconds=60)))
+        return seen()[-1] == ("09:01:00Z", 0, 1, True)
+
+    world.wait_for(closed)
 
 
 def test_a_filter_lets_only_its_records_through(world: World) -> None:

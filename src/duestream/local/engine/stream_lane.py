@@ -9,22 +9,24 @@ import asyncio
 import logging
 import uuid
 import zlib
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
-from duestream.clock import Alarm, Clock
-from duestream.core.batch_retry import Batch, Next, after_batch, first_failed_of
+from duestream.clock import Alarm, Clock, from_ms
+from duestream.core.batch_retry import FIRST_BACKOFF_MS, MAX_BACKOFF_MS, Batch, Next, after_batch, first_failed_of
 from duestream.core.event_pattern import EventPattern
 from duestream.core.invocation import MAX_PAYLOAD_BYTES, InvocationResult
+from duestream.core.tumbling import Window, window_start
 from duestream.errors import ServiceError
 from duestream.local.engine.destinations import tell
 from duestream.local.engine.stream_events import event_of, on_failure_body
 from duestream.local.store import mappings, streams
 from duestream.local.store.mappings import EventSourceMapping, FailedBatch, Position
 from duestream.local.store.store import Store
+from duestream.local.store.stream_names import shard_id
 from duestream.local.store.streams import RecordRow, Stream
 from duestream.local.store.writer import StoreStoppedError, Transaction
 
@@ -78,6 +80,10 @@ class StreamLane:
         self._window_ms = mapping.number("MaximumBatchingWindowInSeconds", 0) * 1000
         self._maximum_retries = mapping.number("MaximumRetryAttempts", -1)
         self._maximum_age_ms = mapping.number("MaximumRecordAgeInSeconds", -1) * 1000
+        self._tumbling_ms = mapping.number("TumblingWindowInSeconds", 0) * 1000
+        #: Failed last calls of the open window; not kept over a restart.
+        self._closing_attempts = 0
+        self._close_at_ms = 0
         self._patterns = [EventPattern(pattern) for pattern in mapping.patterns]
         self._position: Position | None = None
         self._gathered: _Gathered | None = None
@@ -121,6 +127,14 @@ class StreamLane:
             await self._try(stream, Batch(failed.last_sequence, failed.attempts), records, events)
             return 0
         gathered = await self._gather(stream)
+        window = self._position.window
+        if window is not None:
+            ends_at_ms = window.start_ms + self._tumbling_ms
+            is_next = bool(gathered.records) and self._window_of(gathered.records[0]) != window.start_ms
+            if is_next or window.is_early or (not gathered.records and self._clock.now_ms() >= ends_at_ms):
+                return await self._close_window(stream, window)
+            if not gathered.records:
+                return ends_at_ms
         if not gathered.records:
             return None
         if not gathered.is_full and self._clock.now_ms() < gathered.since_ms + self._window_ms:
@@ -145,6 +159,10 @@ class StreamLane:
                 break
             for row in rows:
                 event = self._event(stream, row)
+                if event is not None and gathered.records and self._tumbling_ms:
+                    gathered.is_full = self._window_of(row) != self._window_of(gathered.records[0])
+                if gathered.is_full:  # a batch lies in one window
+                    break
                 if event is not None and not gathered.add(
                     row, event, batch_size=self._batch_size, now_ms=self._clock.now_ms()
                 ):
@@ -183,12 +201,15 @@ class StreamLane:
             return None
         return event
 
+    def _window_of(self, row: RecordRow) -> int:
+        return window_start(row.created_at_ms, self._tumbling_ms)
+
     async def _note_read(self) -> None:
         """Note that what was looked at and did not pass is done."""
         gathered, position = self._gathered, self._position
         if gathered is None or position is None or gathered.records or gathered.sequence == position.sequence:
             return
-        read = Position(gathered.sequence)
+        read = replace(position, sequence=gathered.sequence)
         try:
             await self._store.write(lambda tx: self._put(tx, read))
         except StoreStoppedError:
@@ -220,7 +241,7 @@ class StreamLane:
         told = None
         if expired:
             told = self._told(stream, records[:expired], "RecordAgeExceeded", str(uuid.uuid4()), batch.attempts, None)
-        await self._settle(following, told, "OK")
+        await self._settle(following, told, "OK", self._position.window)
 
     def _count_expired(self, records: list[RecordRow]) -> int:
         """How many records at the beginning are older than they may be."""
@@ -239,7 +260,13 @@ class StreamLane:
         events: list[dict[str, Any]],
     ) -> None:
         assert self._position is not None
-        request_id, response, first_failed = await self._invoke_with(records, events)
+        window = self._position.window
+        if self._tumbling_ms and (window is None or window.start_ms != self._window_of(records[0])):
+            window = Window(self._window_of(records[0]))
+        payload = {"Records": events, **self._window_fields(stream, window, is_final=False)}
+        request_id, response, first_failed, answer = await self._invoke_with(records, payload)
+        if window is not None and first_failed != 0:
+            window = window.after(answer)
         following = after_batch(
             [record.sequence for record in records],
             position=self._position.sequence,
@@ -253,27 +280,58 @@ class StreamLane:
         if following.given_up:
             lost = records[-following.given_up :]
             told = self._told(stream, lost, "RetryAttemptsExhausted", request_id, batch.attempts + 1, response)
-        await self._settle(following, told, "OK" if first_failed is None else "PROBLEM: Function call failed")
+        await self._settle(following, told, "OK" if first_failed is None else "PROBLEM: Function call failed", window)
+
+    async def _close_window(self, stream: Stream, window: Window) -> int:
+        """The last call of a window, without records; 0, or when to try it again."""
+        assert self._position is not None
+        now_ms = self._clock.now_ms()
+        if now_ms < self._close_at_ms:
+            return self._close_at_ms
+        payload = {"Records": [], **self._window_fields(stream, window, is_final=True)}
+        _, _, first_failed, _ = await self._invoke_with([], payload)
+        self._closing_attempts = 0 if first_failed is None else self._closing_attempts + 1
+        if first_failed is not None and not 0 <= self._maximum_retries < self._closing_attempts:
+            self._close_at_ms = now_ms + min(FIRST_BACKOFF_MS << min(self._closing_attempts, 20), MAX_BACKOFF_MS)
+            return self._close_at_ms
+        self._closing_attempts = self._close_at_ms = 0
+        following = Next(self._position.sequence, ())
+        await self._settle(following, None, "OK" if first_failed is None else "PROBLEM: Function call failed", None)
+        return 0
+
+    def _window_fields(self, stream: Stream, window: Window | None, *, is_final: bool) -> dict[str, Any]:
+        """What an event says of its window; nothing where there is none."""
+        if window is None:
+            return {}
+        start, end = from_ms(window.start_ms), from_ms(window.start_ms + self._tumbling_ms)
+        return {
+            "window": {"start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"},
+            "state": window.state,
+            "shardId": shard_id(stream),
+            "eventSourceARN": stream.arn,
+            "isFinalInvokeForWindow": is_final,
+            "isWindowTerminatedEarly": is_final and window.is_early,
+        }
 
     async def _invoke_with(
-        self, records: list[RecordRow], events: list[dict[str, Any]]
-    ) -> tuple[str, dict[str, Any], int | None]:
-        """Request id, what is said of the answer, and the index of the first record that failed."""
+        self, records: list[RecordRow], payload: Mapping[str, Any]
+    ) -> tuple[str, dict[str, Any], int | None, bytes]:
+        """Request id, what is said of the answer, the index of the first record that failed, and the answer."""
         response: dict[str, Any] = {"statusCode": 200, "executedVersion": "$LATEST", "functionError": None}
         try:
-            result = await self._invoke(self._mapping.function_name, msgspec.json.encode({"Records": events}))
+            result = await self._invoke(self._mapping.function_name, msgspec.json.encode(payload))
         except ServiceError as error:  # the function is gone
-            return str(uuid.uuid4()), response | {"statusCode": error.status, "functionError": error.code}, 0
+            return str(uuid.uuid4()), response | {"statusCode": error.status, "functionError": error.code}, 0, b""
         if result.function_error is not None:
             self._warn(result.reason, len(records))
-            return result.request_id, response | {"functionError": result.function_error}, 0
+            return result.request_id, response | {"functionError": result.function_error}, 0, b""
         if not self._mapping.reports_failures:
-            return result.request_id, response, None
+            return result.request_id, response, None, result.payload
         numbers = [streams.sequence_number(record.sequence) for record in records]
         first_failed = first_failed_of(result.payload, numbers)
         if first_failed is not None:
             self._warn("it reported items that failed", len(records) - first_failed)
-        return result.request_id, response, first_failed
+        return result.request_id, response, first_failed, result.payload
 
     def _warn(self, reason: str, count: int) -> None:
         logger.warning(
@@ -311,11 +369,11 @@ class StreamLane:
             now_ms=self._clock.now_ms(),
         )
 
-    async def _settle(self, following: Next, told: str | None, result: str) -> None:
+    async def _settle(self, following: Next, told: str | None, result: str, window: Window | None) -> None:
         """Note how far it has come, and what is told of lost records, in one transaction."""
         now_ms = self._clock.now_ms()
         failed = tuple(FailedBatch(batch.last_sequence, batch.attempts) for batch in following.batches)
-        position = Position(following.sequence, failed, now_ms + following.backoff_ms if failed else 0)
+        position = Position(following.sequence, failed, now_ms + following.backoff_ms if failed else 0, window)
 
         def settle(tx: Transaction) -> bool:
             if not self._put(tx, position):

@@ -8,6 +8,7 @@ import apsw
 import msgspec
 
 from duestream.core.schedule import Place
+from duestream.core.tumbling import Window
 from duestream.local.store.writer import MappingsChanged, Transaction
 
 _CHANGED = MappingsChanged()
@@ -82,6 +83,8 @@ class Position:
     batches: tuple[FailedBatch, ...] = ()
     #: When the first of the failed batches is to be tried again.
     attempt_at_ms: int = 0
+    #: The open tumbling window.
+    window: Window | None = None
 
 
 _COLUMNS = "id, uuid, region, function_name, source_arn, configuration, enabled, tags, last_result, last_modified_at_ms"
@@ -224,16 +227,19 @@ def get_position(connection: apsw.Connection, mapping_id: int, lane: int) -> Pos
     ).fetchone()
     if row is None:
         return None
-    batches = tuple(FailedBatch(last, attempts) for last, attempts in msgspec.json.decode(row[1]))
-    return Position(row[0], batches, row[2])
+    kept = msgspec.json.decode(row[1])
+    batches = tuple(FailedBatch(last, attempts) for last, attempts in kept["batches"])
+    window = None if kept["window"] is None else Window(**kept["window"])
+    return Position(row[0], batches, row[2], window)
 
 
 def set_position(tx: Transaction, mapping_id: int, lane: int, position: Position) -> None:
     """Note how far a lane has come."""
-    batches = msgspec.json.encode([[batch.last_sequence, batch.attempts] for batch in position.batches])
+    batches = [[batch.last_sequence, batch.attempts] for batch in position.batches]
+    kept = msgspec.json.encode({"batches": batches, "window": position.window})
     tx.execute(
         "INSERT INTO mapping_position (mapping_id, lane, sequence, batches, attempt_at_ms) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (mapping_id, lane) DO UPDATE SET sequence = excluded.sequence, batches = excluded.batches,"
         " attempt_at_ms = excluded.attempt_at_ms",
-        (mapping_id, lane, position.sequence, batches, position.attempt_at_ms),
+        (mapping_id, lane, position.sequence, kept, position.attempt_at_ms),
     )

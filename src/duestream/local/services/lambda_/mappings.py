@@ -28,6 +28,7 @@ _OF_STREAMS = (
     "MaximumRetryAttempts",
     "BisectBatchOnFunctionError",
     "ParallelizationFactor",
+    "TumblingWindowInSeconds",
 )
 _OF_QUEUES = ("ScalingConfig",)
 #: Of other sources, or not served.
@@ -165,8 +166,6 @@ def _configuration(source_arn: str, parameters: Mapping[str, Any]) -> dict[str, 
     for name in _REFUSED:
         if parameters.get(name):
             raise InvalidParameterValueException(f"This version of duestream does not take {name} for a mapping.")
-    if parameters.get("TumblingWindowInSeconds"):
-        raise InvalidParameterValueException("This version of duestream has no tumbling windows.")
     service = (source_arn.split(":") + [""] * 3)[2]
     if service not in ("dynamodb", "sqs"):
         raise InvalidParameterValueException(

@@ -46,7 +46,7 @@ CREATE TABLE mapping_position (
     mapping_id INTEGER NOT NULL,
     lane INTEGER NOT NULL,
     sequence INTEGER NOT NULL,          -- done up to this record
-    batches BLOB NOT NULL DEFAULT '[]', -- JSON: batches that failed and are to be tried again, in their order
+    batches BLOB NOT NULL,              -- JSON: batches that failed, in their order, and the open tumbling window
     attempt_at_ms INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (mapping_id, lane)
 ) STRICT, WITHOUT ROWID;
