@@ -213,7 +213,7 @@ class Writer:
                     self._run_job(job, future, ran)
             if (ran.measurements or ran.changes) and self._recorder is not None:
                 ran.counted = self._recorder.before_commit(self._connection, ran.measurements, ran.changes)
-        except (apsw.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             ran = _Group()
             ran.done = [(future, None) for _, future in group]
             self._end_group(ran, error)

@@ -13,7 +13,7 @@ from duestream.local.store import messages, metrics, queues, schedule_groups, sc
 from duestream.local.store.metrics import GROUP_DIMENSION, Metric, Samples
 from duestream.local.store.queues import Queue
 from duestream.local.store.store import Store
-from duestream.local.store.writer import Transaction
+from duestream.local.store.writer import StoreStoppedError, Transaction
 
 MINUTE = 30_000_000
 NOW_MS = MINUTE * metrics.MINUTE_MS
@@ -93,6 +93,21 @@ def test_what_the_disk_refuses_is_not_counted(run: Run) -> None:
         store._database.write_connection.set_commit_hook(None)
         assert store.recorder.totals == {}
         assert _read(store, "InvocationAttemptCount") == []
+
+    run(work)
+
+
+def test_a_fault_in_counting_fails_the_write_and_not_the_store(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    def fail(*_: object) -> None:
+        raise TypeError("a fault of ours")
+
+    async def work(store: Store) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(metrics, "add_samples", fail)
+            with pytest.raises(StoreStoppedError, match="a fault of ours"):
+                await store.write(_attempt())
+        await store.write(_attempt())
+        assert store.recorder.totals == {("InvocationAttemptCount", "clinic"): 1}
 
     run(work)
 

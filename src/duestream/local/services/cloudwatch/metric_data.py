@@ -1,6 +1,7 @@
 """GetMetricData: many metrics at once, page by page. Metric math is not served."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,8 @@ from duestream.local.services.cloudwatch.periods import by_period, check_statist
 from duestream.local.services.cloudwatch.tokens import next_token, offset_of
 from duestream.local.services.context import RequestContext
 
+#: Source: CloudWatch User Guide, "Using dynamic labels". What needs the values (``${MAX}``) stays as it is.
+_DYNAMIC = re.compile(r"\$\{(?:LABEL|PROP\('(?P<property>[^']{1,300})'\))\}")
 MAX_QUERIES = 500
 MAX_DATAPOINTS = 100_800
 
@@ -44,7 +47,7 @@ async def get_metric_data(context: RequestContext, parameters: Mapping[str, Any]
         results.append(
             {
                 "Id": query["Id"],
-                "Label": query.get("Label") or query["MetricStat"]["Metric"]["MetricName"],
+                "Label": _label_of(query),
                 "Timestamps": [moment for moment, _ in page],
                 "Values": [value for _, value in page],
                 "StatusCode": "PartialData" if passed > end else "Complete",
@@ -78,6 +81,24 @@ def _check(queries: list[Mapping[str, Any]]) -> None:
         if "Namespace" not in metric or "MetricName" not in metric:
             raise ValidationException(f"The metric of the query '{identity}' must have a Namespace and a MetricName.")
         check_statistic(query["MetricStat"]["Stat"])
+
+
+def _label_of(query: Mapping[str, Any]) -> str:
+    """The label that was asked for, or the metric's name. Of AWS's dynamic labels, those that name the metric."""
+    asked = query["MetricStat"]
+    metric = asked["Metric"]
+    properties = {
+        "MetricName": metric["MetricName"],
+        "Namespace": metric["Namespace"],
+        "Period": str(asked["Period"]),
+        "Stat": asked["Stat"],
+        **{f"Dim.{one['Name']}": one["Value"] for one in metric.get("Dimensions", ())},
+    }
+    label = str(query.get("Label") or metric["MetricName"])
+    return _DYNAMIC.sub(
+        lambda found: properties.get(found["property"] or "MetricName", found[0]),
+        label,
+    )
 
 
 def _points(

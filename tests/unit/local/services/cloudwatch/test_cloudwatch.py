@@ -228,6 +228,24 @@ def test_metric_data_is_newest_first_unless_asked_otherwise(run: Run) -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        ("attempts", "attempts"),
+        ("${LABEL} of ${PROP('Dim.host')}", "Jobs of a"),
+        ("${PROP('Namespace')} ${PROP('MetricName')} ${PROP('Stat')} ${PROP('Period')}", "Mine Jobs Sum 60"),
+        ("${PROP('Dim.none')} ${MAX}", "${PROP('Dim.none')} ${MAX}"),
+    ],
+)
+def test_labels_may_name_what_they_are_of(run: Run, label: str, told: str) -> None:
+    async def scenario(cloudwatch: CloudWatch) -> None:
+        asked = query(Dimensions=[{"Name": "host", "Value": "a"}])
+        (result,) = (await cloudwatch.data({**asked, "Label": label}))["MetricDataResults"]
+        assert result["Label"] == told
+
+    run(scenario)
+
+
 def test_metric_data_comes_in_pages(run: Run) -> None:
     async def scenario(cloudwatch: CloudWatch) -> None:
         for value in range(5):
