@@ -327,6 +327,47 @@ async def retry_noted(server: RunningServer) -> None:
         await asyncio.sleep(0.01)  # a look at another process; nothing is concluded from how long it is
 
 
+def test_an_invocation_that_went_well_is_told_to_another_function(client: Any, server: RunningServer) -> None:
+    create(client)
+    url = telling(client, server)
+    arn = client.get_function(FunctionName="telling")["Configuration"]["FunctionArn"]
+    config = client.put_function_event_invoke_config(
+        FunctionName="echo", MaximumRetryAttempts=0, DestinationConfig={"OnSuccess": {"Destination": arn}}
+    )
+    assert (config["MaximumRetryAttempts"], config["DestinationConfig"]["OnSuccess"]) == (0, {"Destination": arn})
+    assert client.get_function_event_invoke_config(FunctionName="echo")["MaximumRetryAttempts"] == 0
+    client.invoke(FunctionName="echo", InvocationType="Event", Payload=b'{"n": 1}')
+    told = json.loads(receive(server, url)["Body"])
+    assert told["requestContext"]["condition"] == "Success"
+    assert (told["requestPayload"], told["responsePayload"]["told"]) == ({"n": 1}, {"n": 1})
+    client.delete_function_event_invoke_config(FunctionName="echo")
+    code, _, status = refused(lambda: client.get_function_event_invoke_config(FunctionName="echo"))
+    assert (code, status) == ("ResourceNotFoundException", 404)
+
+
+def test_a_schedule_for_a_function_that_is_not_there_ends_as_a_dead_letter(client: Any, server: RunningServer) -> None:
+    sqs = server.client("sqs")
+    url = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    target = {
+        "Arn": "arn:aws:lambda:eu-central-1:000000000000:function:nobody",
+        "RoleArn": ROLE,
+        "Input": "{}",
+        "RetryPolicy": {"MaximumRetryAttempts": 0},
+        "DeadLetterConfig": {"Arn": "arn:aws:sqs:eu-central-1:000000000000:dead"},
+    }
+    server.client("scheduler").create_schedule(
+        Name="once",
+        ScheduleExpression="at(2020-01-01T00:00:00)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target=target,
+    )
+    letter = receive(server, url)
+    attributes = {name: one["StringValue"] for name, one in letter["MessageAttributes"].items()}
+    assert attributes["ERROR_CODE"] == "ResourceNotFoundException"
+    assert attributes["TARGET_ARN"] == "arn:aws:scheduler:::aws-sdk:lambda:invoke"
+    assert json.loads(letter["Body"])["Payload"] == "{}"
+
+
 def test_a_schedule_invokes_a_function_at_its_time(client: Any, server: RunningServer) -> None:
     url = telling(client, server)
     arn = client.get_function(FunctionName="telling")["Configuration"]["FunctionArn"]

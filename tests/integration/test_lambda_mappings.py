@@ -380,6 +380,16 @@ def test_lanes_share_the_records_and_keep_each_items_order(world: World) -> None
     assert turns == {key: ["0", "1", "2"] for key in keys}
 
 
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1), (4, 2)])
+def test_other_lanes_than_before_lose_nothing(world: World, before: int, after: int) -> None:
+    keys = [f"k{number:02}" for number in range(40)]
+    uuid = world.map(ParallelizationFactor=before, BatchSize=1)["UUID"]
+    world.put(*keys[:20])
+    world.lambdas.update_event_source_mapping(UUID=uuid, ParallelizationFactor=after)
+    world.put(*keys[20:])
+    world.wait_for(lambda: {key for batch in world.batches() for key in batch} == set(keys))
+
+
 def test_a_restart_goes_on_where_it_stood(start_server: Callable[..., RunningServer], tmp_path: Path) -> None:
     first = World(start_server(data=tmp_path / "data"), tmp_path).make()
     first.map()

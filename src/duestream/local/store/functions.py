@@ -283,11 +283,6 @@ def next_invocation_at_ms(connection: apsw.Connection, after_ms: int) -> int | N
     return moment
 
 
-def count_invocations(connection: apsw.Connection) -> int:
-    """How many asynchronous invocations have not ended."""
-    return int(connection.execute("SELECT count(*) FROM lambda_invocation").get or 0)
-
-
 def retry_invocation(tx: Transaction, invocation: AcceptedInvocation, *, at_ms: int) -> None:
     """An attempt failed, and another one is to be made."""
     tx.execute(
