@@ -12,7 +12,7 @@ from duestream.clock import ManualClock
 from duestream.core.attributes import marshal_item
 from duestream.core.schedule import Place
 from duestream.local.engine.engine import Engine
-from duestream.local.store import emails, items, outcomes, queues, schedules, tables
+from duestream.local.store import emails, items, metrics, outcomes, queues, schedules, tables
 from duestream.local.store.emails import StoredEmail
 from duestream.local.store.messages import receive_messages
 from duestream.local.store.store import Store
@@ -95,6 +95,16 @@ def _table(connection: Any, name: str) -> tables.Table:
     return table
 
 
+def _check_what_is_held(store: Store) -> None:
+    """Whatever a test did, what is known without counting is what there is."""
+    assert metrics.pending_schedules(store.reader) == schedules.count_pending(store.reader)
+    deepest, _, _ = metrics.deepest_queues(store.reader, 1_000)
+    counted = store.reader.execute(
+        "SELECT q.name, count(m.id) FROM queue q LEFT JOIN message m ON m.queue_id = q.id GROUP BY q.id"
+    ).fetchall()
+    assert sorted(deepest) == sorted(counted)
+
+
 @asynccontextmanager
 async def bench(folder: Path, app: App | None, clock: ManualClock | None = None) -> AsyncIterator[Bench]:
     """Open the folder, make what the app declares, and close it all at the end."""
@@ -103,6 +113,7 @@ async def bench(folder: Path, app: App | None, clock: ManualClock | None = None)
     try:
         await opened.engine.prepare()
         yield opened
+        _check_what_is_held(store)
     finally:
         await opened.engine.stop()
         await store.close()

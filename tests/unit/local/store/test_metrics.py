@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import apsw
 import pytest
 
-from duestream.local.store import messages, metrics, queues, schedule_groups, schedules
+from duestream.local.store import database, messages, metrics, queues, schedule_groups, schedules
 from duestream.local.store.metrics import GROUP_DIMENSION, Metric, Samples
 from duestream.local.store.queues import Queue
 from duestream.local.store.store import Store
@@ -283,3 +284,42 @@ def test_queue_depths_follow_every_way_a_message_goes(run: Run) -> None:
         assert counted(store) == {"letters": 0}
 
     run(work)
+
+
+def test_what_is_held_is_counted_once_when_an_older_folder_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrations = database._migrations()
+    monkeypatch.setattr(database, "_migrations", lambda: migrations[:5])
+    older = database.open_database(tmp_path)
+    older.write_connection.execute(
+        "INSERT INTO schedule (group_id, name, name_hash, state, due_at_ms, attempt_at_ms, body, created_at_ms, "
+        "last_modified_at_ms) VALUES (1, 'a', 1, 'ENABLED', 5, 5, x'7b7d', 1, 1), "
+        "(1, 'b', 2, 'DISABLED', 5, NULL, x'7b7d', 1, 1), (1, 'c', 3, 'ENABLED', 6, 6, x'7b7d', 1, 1)"
+    )
+    older.close()
+    monkeypatch.setattr(database, "_migrations", lambda: migrations)
+    newer = database.open_database(tmp_path)
+    assert metrics.pending_schedules(newer.read_connection) == 2
+    newer.close()
+
+
+def test_what_is_held_is_known_after_a_restart(run: Run) -> None:
+    async def write(store: Store) -> None:
+        await store.write(_fill("jobs", 3))
+        await store.write(_attempt())
+
+    async def read(store: Store) -> None:
+        assert metrics.deepest_queues(store.reader, 1)[0] == [("jobs", 3)]
+        assert [samples.sum for _, samples in _read(store, "InvocationAttemptCount")] == [1]
+        assert store.recorder.totals == {}  # those begin with the process, as Prometheus expects
+
+    run(write)
+    run(read)
+
+
+def test_statements_that_change_how_much_is_held_stand_where_it_is_tallied() -> None:
+    changes = re.compile(r"(?:INSERT INTO|DELETE FROM|UPDATE) (?:schedule|message) ")
+    modules = Path(metrics.__file__).parents[1].rglob("*.py")
+    found = {path.name for path in modules if changes.search(path.read_text("utf-8"))}
+    assert found == {"schedules.py", "recurring.py", "messages.py", "queues.py"}
