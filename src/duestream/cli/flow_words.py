@@ -31,6 +31,10 @@ _ACTIONS = {
     "drop_letter": ("let go", "yellow"),
     "missed": ("missed", "yellow"),
     "unowned": ("waiting", "yellow"),
+    "invocation_failed": ("failed", "yellow"),
+    "batch_failed": ("failed", "yellow"),
+    "batch_given_up": ("given up", "red"),
+    "destination_refused": ("not told", "red"),
 }
 _COLOURS = {"cyan": 36, "magenta": 35, "green": 32, "yellow": 33, "red": 31, "dim": 2}
 
@@ -79,6 +83,14 @@ class Words:
             case "retry":
                 again = f"attempt {fields['attempt']} failed; again at {self._moment(fields['retry_at_ms'])}"
                 return [rule, item, again, reason]
+            case "invocation_failed":
+                retry_at_ms = fields["retry_at_ms"]
+                again = "given up" if retry_at_ms is None else f"again at {self._moment(retry_at_ms)}"
+                return [str(fields["function"]), again, reason]
+            case "batch_failed" | "batch_given_up":
+                return [str(fields["function"]), f"{fields['count']} records", reason]
+            case "destination_refused":
+                return [str(fields["target_arn"]), reason]
             case _:
                 return [rule, item, late, reason]
 

@@ -60,8 +60,8 @@ def tell(
                 }
                 _schedule(tx, arn, "eventbridge", "putEvents", {"Entries": [entry]}, now_ms)
     except ServiceError as error:
-        reason = error.message or error.code
-        logger.error("%s was not told: %s", arn, reason, extra={"destination": arn})  # noqa: TRY400 - no fault of ours
+        facts = {"action": "destination_refused", "target_arn": arn, "reason": error.message or error.code}
+        logger.error("a destination was not told", extra=facts)  # noqa: TRY400 - no fault of ours
 
 
 def _send(tx: Transaction, arn: str, body: str, attributes: Mapping[str, Any], now_ms: int) -> None:

@@ -141,9 +141,9 @@ class AsyncInvocations:
             "function": function.name,
             "request_id": invocation.request_id,
             "retry_at_ms": retry_at_ms,
+            "reason": reason,
         }
-        what = "is tried again" if retry_at_ms is not None else "is given up"
-        logger.warning("an asynchronous invocation of %s %s: %s", function.name, what, reason, extra=facts)
+        logger.warning("an asynchronous invocation failed", extra=facts)
 
     def _on_commit(self, announcements: Sequence[Announcement]) -> None:
         if any(isinstance(announcement, InvocationAccepted) for announcement in announcements):

@@ -168,7 +168,7 @@ class QueueReader:
         if failed is None or failed:
             count = len(events) if failed is None else len(failed)
             facts = {"action": "batch_failed", "function": name, "mapping": self._mapping.uuid}
-            logger.warning("%s failed with %d messages of its queue: %s", name, count, reason, extra=facts)
+            logger.warning("a batch failed", extra={**facts, "count": count, "reason": reason})
         return set(identifiers) if failed is None else {identifiers[index] for index in failed}
 
     def _passes(self, event: Mapping[str, Any]) -> bool:

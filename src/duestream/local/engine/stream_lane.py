@@ -334,13 +334,8 @@ class StreamLane:
         return result.request_id, response, first_failed, result.payload
 
     def _warn(self, reason: str, count: int) -> None:
-        logger.warning(
-            "%s failed with %d records of its stream: %s",
-            self._mapping.function_name,
-            count,
-            reason,
-            extra={"action": "batch_failed", "function": self._mapping.function_name, "mapping": self._mapping.uuid},
-        )
+        facts = {"action": "batch_failed", "function": self._mapping.function_name, "mapping": self._mapping.uuid}
+        logger.warning("a batch failed", extra={**facts, "count": count, "reason": reason})
 
     def _told(
         self,
@@ -351,13 +346,8 @@ class StreamLane:
         attempts: int,
         response: dict[str, Any] | None,
     ) -> str:
-        logger.error(
-            "%s was given up with %d records of its stream: %s",
-            self._mapping.function_name,
-            len(records),
-            condition,
-            extra={"action": "batch_given_up", "function": self._mapping.function_name, "mapping": self._mapping.uuid},
-        )
+        facts = {"action": "batch_given_up", "function": self._mapping.function_name, "mapping": self._mapping.uuid}
+        logger.error("a batch was given up", extra={**facts, "count": len(records), "reason": condition})
         return on_failure_body(
             self._mapping,
             stream,
