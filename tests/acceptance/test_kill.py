@@ -85,8 +85,23 @@ def test_a_killed_server_delivers_every_acknowledged_item_once(
     assert set(counts) <= {f"{number}" for number in range(ITEMS)}
     for email in again.emails():
         assert datetime.fromisoformat(email["Timestamp"]).replace(tzinfo=UTC) >= due_at, f"early with seed {seed}"
+    assert _delivered(again) == len(counts), f"counted otherwise than delivered, with seed {seed}"
 
 
 def _nothing_pending(running: Up) -> bool:
     schedules = running.client("scheduler").list_schedules(GroupName="clinic")["Schedules"]
     return not schedules
+
+
+def _delivered(running: Up) -> float:
+    """What CloudWatch says, of the time before the kill and after it."""
+    answer = running.client("cloudwatch").get_metric_statistics(
+        Namespace="duestream",
+        MetricName="Delivered",
+        Dimensions=[{"Name": "ScheduleGroup", "Value": "clinic"}],
+        StartTime=_now() - timedelta(hours=1),
+        EndTime=_now() + timedelta(minutes=1),
+        Period=60,
+        Statistics=["Sum"],
+    )
+    return float(sum(point["Sum"] for point in answer["Datapoints"]))
