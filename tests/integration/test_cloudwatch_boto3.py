@@ -203,6 +203,17 @@ def test_prometheus_reads_counts_gauges_and_histograms(manual_server: RunningSer
     assert "process_resident_memory_bytes" in found
 
 
+def test_the_oldest_dead_letter_has_an_age(manual_server: RunningServer, clock: ManualClock) -> None:
+    sqs = manual_server.client("sqs")
+    for name in ("a-dead-letters", "b-dead-letters", "jobs"):
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        if name != "b-dead-letters":
+            sqs.send_message(QueueUrl=url, MessageBody="x")
+    manual_server.call(lambda: clock.tick(timedelta(seconds=90)))
+    ages = _scrape(manual_server)["duestream_oldest_dead_letter_age_seconds"]
+    assert {one.labels["queue"]: one.value for one in ages} == {"a-dead-letters": 90, "b-dead-letters": 0}
+
+
 def test_what_is_not_served_gets_no_label_of_its_own(manual_server: RunningServer) -> None:
     for number in range(3):
         request = urllib.request.Request(

@@ -17,7 +17,7 @@ from duestream.core.histogram import Histogram
 from duestream.core.planner import schedule_dead_letter_queue, stream_dead_letter_queue
 from duestream.local.engine.engine import Engine
 from duestream.local.request_counts import RequestCounts
-from duestream.local.store import metrics
+from duestream.local.store import dead_letters, metrics
 from duestream.local.store.store import Store
 from duestream.version import __version__
 
@@ -121,7 +121,7 @@ class Exporter:
         if others:
             messages.add_metric((OTHER,), in_others)
         yield messages
-        text = "Age of the oldest message in the app's dead-letter queues"
+        text = "Age of the oldest message in a dead-letter queue"
         oldest = core.GaugeMetricFamily("duestream_oldest_dead_letter_age_seconds", text, labels=("queue",))
         for name in self._dead_letter_queues():
             sent_at_ms = metrics.oldest_message_sent_at_ms(reader, name)
@@ -130,9 +130,10 @@ class Exporter:
         yield oldest
 
     def _dead_letter_queues(self) -> Iterable[str]:
-        if self._app is None:
-            return ()
-        return (schedule_dead_letter_queue(self._app), stream_dead_letter_queue(self._app))
+        """The app's two, and further ones that dead letters were put into."""
+        own = [] if self._app is None else [schedule_dead_letter_queue(self._app), stream_dead_letter_queue(self._app)]
+        others = [name for name in dead_letters.dead_letter_queues(self._store.reader) if name not in own]
+        return [*own, *others[:MAX_QUEUES]]
 
     def _store_metrics(self, core: Any) -> Iterator[Any]:
         writer = self._store.writer
