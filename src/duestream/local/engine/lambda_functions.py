@@ -20,6 +20,7 @@ from duestream.clock import Clock
 from duestream.core.code_archive import CodeArchiveError, entries_of
 from duestream.core.invocation import InvocationResult, error_payload
 from duestream.errors import ServiceError
+from duestream.local.engine.lambda_keeper import Keeper
 from duestream.local.engine.lambda_logs import FunctionLog
 from duestream.local.engine.lambda_runtimes import Runtimes
 from duestream.local.store import functions
@@ -51,6 +52,7 @@ class LambdaFunctions:
         self._endpoint_url = NO_ENDPOINT
         self._credentials = ("local", "local")
         self._api: RuntimeApi | None = None
+        self._keeper = Keeper()
         self._modules: tuple[Any, Any] | None = None
         self._opening = asyncio.Lock()
         self._pools: dict[int, _Pool] = {}
@@ -108,6 +110,7 @@ class LambdaFunctions:
         await asyncio.gather(*(process.wait_ended() for process in tuple(self._processes)))
         if self._api is not None:
             await self._api.close()
+        await self._keeper.close()
         for log in self._logs.values():
             log.close()
 
@@ -120,6 +123,7 @@ class LambdaFunctions:
                 await asyncio.to_thread(shutil.rmtree, self._store.folder / CODE_FOLDER, True)
                 self._api = api_module.RuntimeApi()
                 await self._api.start()
+                await self._keeper.start()
                 self._modules = process_module, api_module
         if self._is_closed:
             raise OSError("the server is stopping")
@@ -161,7 +165,7 @@ class LambdaFunctions:
         log = self._logs.get(function.name)
         if log is None:
             log = self._logs[function.name] = FunctionLog(self._store.folder / LOG_FOLDER / f"{function.name}.log")
-        process: FunctionProcess = self._modules[0].FunctionProcess(start, self._api, log, self._clock)
+        process: FunctionProcess = self._modules[0].FunctionProcess(start, self._api, self._keeper, log, self._clock)
         await process.start(self._processes.discard)
         self._processes.add(process)
         if self._is_closed:

@@ -16,6 +16,7 @@ from typing import Self
 
 from duestream.clock import Clock
 from duestream.core.invocation import LOG_TAIL_BYTES, MAX_PAYLOAD_BYTES, InvocationResult, error_payload
+from duestream.local.engine.lambda_keeper import Keeper
 from duestream.local.engine.lambda_logs import FunctionLog
 from duestream.local.engine.lambda_runtime_api import Invocation, RuntimeApi
 
@@ -40,8 +41,8 @@ class Start:
 class FunctionProcess:
     """A process, and the server's side of its runtime API. Everything is called on one event loop."""
 
-    def __init__(self, start: Start, api: RuntimeApi, log: FunctionLog, clock: Clock) -> None:
-        self._start, self._api, self._log, self._clock = start, api, log, clock
+    def __init__(self, start: Start, api: RuntimeApi, keeper: Keeper, log: FunctionLog, clock: Clock) -> None:
+        self._start, self._api, self._keeper, self._log, self._clock = start, api, keeper, log, clock
         loop = asyncio.get_running_loop()
         self._token, self._address = api.register(self)
         #: Done with None at the first request for an invocation, or with the error that kept it from coming to that.
@@ -85,6 +86,7 @@ class FunctionProcess:
         finally:
             os.close(child_output)
             os.close(child_input)
+        self._keeper.add(self._process.pid)
         loop = asyncio.get_running_loop()
         loop.add_reader(output, self._read_output)
         self._watching = loop.create_task(self._watch(self._process))
@@ -188,6 +190,7 @@ class FunctionProcess:
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         await process.wait()
         _kill_group(process.pid)  # what it started and left behind
+        self._keeper.remove(process.pid)
         self.is_ended = True
         self._read_output()
         self._close()
