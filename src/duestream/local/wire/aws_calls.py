@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from botocore.utils import CLIENT_NAME_TO_HYPHENIZED_SERVICE_ID_OVERRIDES
+
 from duestream.core.deliverable import Members
 from duestream.errors import ValidationException
 from duestream.local.wire.models import available_services, operation_names, service_model
@@ -131,7 +133,5 @@ def _upper_first(name: str) -> str:
 @lru_cache(maxsize=1)
 def _by_scheduler_name() -> dict[str, str]:
     """The service's id in lower case, letters and digits only, to botocore's name."""
-    # Imported at the first call that needs it: it brings an HTTP client, a quarter of the start-up.
-    from botocore.utils import CLIENT_NAME_TO_HYPHENIZED_SERVICE_ID_OVERRIDES as RENAMED  # noqa: PLC0415
-
-    return {re.sub("[^a-z0-9]", "", RENAMED.get(name, name)): name for name in available_services()}
+    renamed = CLIENT_NAME_TO_HYPHENIZED_SERVICE_ID_OVERRIDES
+    return {re.sub("[^a-z0-9]", "", renamed.get(name, name)): name for name in available_services()}
