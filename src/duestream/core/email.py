@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from email import message_from_bytes, policy
 from email.message import Message
 from typing import Any
@@ -255,8 +256,9 @@ def view_of(email: OutgoingEmail) -> RawView:
     return RawView(_decoded_header(message.get("Subject", "")), found.get("text/plain"), found.get("text/html"))
 
 
+@lru_cache(maxsize=4096)
 def parse_source(text: str) -> Address:
-    """`parse_address`, and a look into the display name's encoded words."""
+    """`parse_address`, and a look into the display name's encoded words. Senders, at least, come again and again."""
     address = parse_address(text)
     mime.check_display_name(address.name)
     return address
