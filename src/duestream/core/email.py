@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from email import message_from_bytes, policy
 from email.message import Message
+from functools import lru_cache
 from typing import Any
 
 from duestream.core import mime
