@@ -7,10 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.unit.local.engine.bench import START, at, bench
 
 from duestream import App, Due, Email, QueueMessage, Retry
 from duestream.clock import ManualClock
+from duestream.local.engine import timer as timer_room
 
 
 def _clinic() -> App:
@@ -115,5 +117,20 @@ def test_a_retry_after_the_clock_was_set_back_is_not_before_the_due_time(tmp_pat
             assert attempts == [1]
             await b.tick(seconds=31)
             assert attempts == [1, 2]
+
+    asyncio.run(work())
+
+
+def test_what_is_due_is_loaded_however_much_waits_for_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timer_room, "PAGE", 1)
+
+    async def work() -> None:
+        async with bench(tmp_path, _clinic()) as b:
+            for minutes in (1, 2):
+                await b.put("Appointments", PK=str(minutes), REMINDER=at(minutes=minutes))
+            await b.tick(minutes=1)
+            b.engine._timer.push(b.clock.now_ms() + 600_000, 99, 1)  # as after a fault, or a clock that was set back
+            await b.tick(minutes=1)
+            assert [email.subject for email in b.emails()] == ["1", "2"]
 
     asyncio.run(work())

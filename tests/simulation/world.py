@@ -291,7 +291,7 @@ class World:
         self.checker.quiet(self.life.store.reader, self.clock.now_ms())
 
     async def _come_to_rest(self) -> None:
-        life, quiet_rounds = self.life, 0
+        life, quiet_rounds, planned_through = self.life, 0, 0
         for _ in range(MAX_ROUNDS):
             await self._pump(8)
             if life.works:
@@ -302,8 +302,10 @@ class World:
                 self._poll()
                 life.timer.run_due()
                 await self._pump(8)
-            is_busy = life.works or life.deliveries._tasks or self.life.planning is not None
-            quiet_rounds = 0 if is_busy else quiet_rounds + 1
+            is_busy = life.works or life.deliveries._tasks or life.planning is not None
+            has_gone_on = life.poller.planned_through > planned_through
+            planned_through = life.poller.planned_through
+            quiet_rounds = 0 if is_busy or has_gone_on else quiet_rounds + 1
             if quiet_rounds == 3:
                 return
         raise Violation("stuck", "the engine never comes to rest")

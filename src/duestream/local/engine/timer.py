@@ -100,7 +100,7 @@ class Timer:
     def _load(self, now_ms: int) -> bool:
         """Load the next page up to the horizon, if what was seen ends before it; says whether it brought anything."""
         until_ms = now_ms + HORIZON_MS
-        if len(self._heap) >= PAGE or self._seen[0] > now_ms + HORIZON_MS // 2:
+        if self._seen[0] > (now_ms if len(self._heap) >= PAGE else now_ms + HORIZON_MS // 2):
             return False
         page = schedules.due(self._store.reader, after=self._seen, until_ms=until_ms, limit=PAGE)
         if len(page) == PAGE:
