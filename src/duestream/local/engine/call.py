@@ -1,5 +1,6 @@
 """What a schedule's target asks for, read: which service, which action, with which parameters."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -30,8 +31,11 @@ class Attempt:
     #: Counted from 1.
     number: int
     now_ms: int
-    #: Only of this attempt.
-    execution_id: str
+
+    @property
+    def execution_id(self) -> str:
+        """16 hex digits, only of this attempt."""
+        return hashlib.blake2b(f"{self.delivery_id}\n{self.number}".encode(), digest_size=8).hexdigest()
 
     @property
     def scheduled_time(self) -> str:

@@ -1,6 +1,5 @@
 """How a delivery ends, in one transaction with whatever else that means: retry, dead letter, completion."""
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -60,7 +59,6 @@ def attempt_of(row: ScheduleRow, *, number: int, now_ms: int) -> Attempt:
         due_at_ms=row.due_at_ms,
         number=number,
         now_ms=now_ms,
-        execution_id=secrets.token_hex(8),
     )
 
 

@@ -1,7 +1,7 @@
 """Queues, and sending to them. What is received, and what becomes of it, is in messages.py."""
 
 import hashlib
-import uuid
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -265,7 +265,7 @@ def send_message(
         md5_of_attributes(attributes) if attributes else None,
         md5_of_attributes(system_attributes) if system_attributes else None,
     )
-    message_id = str(uuid.uuid4())
+    message_id = _new_message_id()
     if queue.is_fifo:
         if deduplication_id is None:
             deduplication_id = hashlib.sha256(body.encode()).hexdigest()
@@ -293,6 +293,14 @@ def send_message(
     assert deduplication_id is not None
     _remember(tx, queue, group_id or "", deduplication_id, row_id, message_id, now_ms)
     return SentMessage(message_id, *md5s, sequence_number=sequence_number(row_id))
+
+
+def _new_message_id() -> str:
+    """A random UUID (version 4), without the object around it, which costs more than the randomness."""
+    digits = secrets.token_hex(16)
+    return (
+        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) % 4]}{digits[17:20]}-{digits[20:]}"
+    )
 
 
 def sequence_number(row_id: int) -> str:
