@@ -101,7 +101,7 @@ class Life:
         ):
             getattr(owner, attribute).shutdown(wait=False)
             setattr(owner, attribute, Held(kind, self.works))
-        self.deliveries._random = random.Random(seed)
+        self.deliveries._attempts._random = random.Random(seed)
         self.planning: asyncio.Task[int] | None = None
         self.writes: set[asyncio.Task[None]] = set()
 

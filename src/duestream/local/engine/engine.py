@@ -9,9 +9,10 @@ from duestream.clock import Clock
 from duestream.core.app import App
 from duestream.core.forwarding import Forwarding
 from duestream.core.schedule import Place
+from duestream.local.engine.attempts import OutsideTarget
 from duestream.local.engine.call import HTTP_REQUEST, WHEN_DUE
 from duestream.local.engine.declared import make_declared, make_default_group, missed_records
-from duestream.local.engine.delivery import Deliveries, OutsideTarget
+from duestream.local.engine.delivery import Deliveries
 from duestream.local.engine.endpoints import Endpoints
 from duestream.local.engine.forward import ForwardedCalls
 from duestream.local.engine.functions import Functions

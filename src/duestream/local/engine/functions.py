@@ -18,8 +18,8 @@ from duestream.core.app import App
 from duestream.core.attributes import unmarshal_item
 from duestream.core.rule import Due, Rule, WhenDueFunction
 from duestream.errors import DeliveryError, ResourceNotFoundException
+from duestream.local.engine.attempts import NothingToDoError
 from duestream.local.engine.call import Attempt, Call
-from duestream.local.engine.delivery import NothingToDoError
 from duestream.local.store import items, tables
 from duestream.local.store.streams import decode_image
 from duestream.local.store.writer import Transaction

@@ -270,6 +270,7 @@ async def pass_by(at: Bench) -> None:
 def with_outside(at: Bench) -> Outside:
     outside = Outside()
     at.engine._deliveries._lanes["sqs", "sendMessage"] = _Lane(outside)
+    at.engine._deliveries._attempts._outside = {("sqs", "sendMessage")}
     return outside
 
 
