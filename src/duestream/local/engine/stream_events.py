@@ -5,41 +5,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from duestream.clock import from_ms
-from duestream.core.attributes import item_size_bytes
-from duestream.core.record import Item
 from duestream.local.store import streams
 from duestream.local.store.mappings import EventSourceMapping
-from duestream.local.store.stream_names import event_id, shard_id
+from duestream.local.store.stream_names import shard_id
+from duestream.local.store.stream_views import record_view
 from duestream.local.store.streams import RecordRow, Stream
-
-_WITH_NEW_IMAGE = frozenset({"NEW_IMAGE", "NEW_AND_OLD_IMAGES"})
-_WITH_OLD_IMAGE = frozenset({"OLD_IMAGE", "NEW_AND_OLD_IMAGES"})
 
 
 def event_of(stream: Stream, row: RecordRow) -> dict[str, Any]:
     """One record (SEMANTICS.md C2). Unlike GetRecords, it says `principalId` and `type` in lower case."""
-    old, new = streams.decode_image(row.old_image), streams.decode_image(row.new_image)
-    keys = streams.key_of(stream.key_names, new or old or {})
-    shown: dict[str, Any] = {"ApproximateCreationDateTime": float(row.created_at_ms // 1000), "Keys": keys}
-    images: list[Item] = [keys]
-    if new is not None and stream.view_type in _WITH_NEW_IMAGE:
-        shown["NewImage"] = new
-        images.append(new)
-    if old is not None and stream.view_type in _WITH_OLD_IMAGE:
-        shown["OldImage"] = old
-        images.append(old)
-    shown["SequenceNumber"] = streams.sequence_number(row.sequence)
-    shown["SizeBytes"] = sum(item_size_bytes(image) for image in images)
-    shown["StreamViewType"] = stream.view_type
-    event: dict[str, Any] = {
-        "eventID": event_id(stream, row.sequence),
-        "eventName": row.event_name.value,
-        "eventVersion": "1.1",
-        "eventSource": "aws:dynamodb",
-        "awsRegion": stream.region,
-        "dynamodb": shown,
-        "eventSourceARN": stream.arn,
-    }
+    event = {**record_view(stream, row), "eventSourceARN": stream.arn}
+    event["dynamodb"]["ApproximateCreationDateTime"] = float(row.created_at_ms // 1000)
     if row.by_service:
         event["userIdentity"] = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
     return event

@@ -14,12 +14,10 @@ import apsw
 import msgspec
 
 from duestream.clock import from_ms, to_ms
-from duestream.core.attributes import item_size_bytes
-from duestream.core.record import Item
 from duestream.errors import ResourceNotFoundException, ServiceError, ValidationException
 from duestream.local.services.context import Operation, RequestContext
-from duestream.local.store import streams
-from duestream.local.store.stream_names import event_id, shard_id
+from duestream.local.store import stream_views, streams
+from duestream.local.store.stream_names import shard_id
 from duestream.local.store.streams import RecordRow, Stream
 
 MAX_LISTED_STREAMS = 100
@@ -28,8 +26,6 @@ MAX_ANSWER_BYTES = 1024 * 1024
 ITERATOR_LIFETIME_MS = 15 * 60 * 1000
 
 _NUMBERED = frozenset({"AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"})
-_WITH_NEW_IMAGE = frozenset({"NEW_IMAGE", "NEW_AND_OLD_IMAGES"})
-_WITH_OLD_IMAGE = frozenset({"OLD_IMAGE", "NEW_AND_OLD_IMAGES"})
 
 
 class ExpiredIteratorException(ServiceError):
@@ -218,28 +214,8 @@ async def get_records(context: RequestContext, parameters: Mapping[str, Any]) ->
 
 
 def _record(stream: Stream, row: RecordRow) -> dict[str, Any]:
-    """A stream record as GetRecords shows it, with the images of the stream's view type."""
-    old, new = streams.decode_image(row.old_image), streams.decode_image(row.new_image)
-    keys = streams.key_of(stream.key_names, new or old or {})
-    shown: dict[str, Any] = {"ApproximateCreationDateTime": row.created_at_ms // 1000, "Keys": keys}
-    images: list[Item] = [keys]
-    if new is not None and stream.view_type in _WITH_NEW_IMAGE:
-        shown["NewImage"] = new
-        images.append(new)
-    if old is not None and stream.view_type in _WITH_OLD_IMAGE:
-        shown["OldImage"] = old
-        images.append(old)
-    shown["SequenceNumber"] = streams.sequence_number(row.sequence)
-    shown["SizeBytes"] = sum(item_size_bytes(image) for image in images)
-    shown["StreamViewType"] = stream.view_type
-    record: dict[str, Any] = {
-        "eventID": event_id(stream, row.sequence),
-        "eventName": row.event_name.value,
-        "eventVersion": "1.1",
-        "eventSource": "aws:dynamodb",
-        "awsRegion": stream.region,
-        "dynamodb": shown,
-    }
+    """A stream record as GetRecords shows it."""
+    record = stream_views.record_view(stream, row)
     if row.by_service:
         record["userIdentity"] = {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
     return record
