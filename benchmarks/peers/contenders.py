@@ -28,6 +28,10 @@ class Contender(ABC):
     promises: str
     #: Its API takes due times in whole seconds only.
     has_whole_seconds = False
+    #: Has a call that makes many jobs.
+    has_bulk = False
+    #: Connections or threads with which many are made soonest.
+    fill_at_once = 16
     #: Stalled jobs are taken up again after so long, at most; what is not there by then is lost.
     recovery_seconds = 8.0
 
@@ -56,7 +60,7 @@ class Duestream(Contender):
 
     def __init__(self, name: str, *, by_rules: bool) -> None:
         self.name, self._by_rules = name, by_rules
-        self.has_whole_seconds = not by_rules
+        self.has_whole_seconds, self.fill_at_once = not by_rules, 64
         self.promises = "created: synced; delivered into its queue exactly once; the consumer receives at least once"
 
     def install(self, folder: Path) -> str:
@@ -95,6 +99,7 @@ class PythonPeer(Contender):
 class Pgqueuer(PythonPeer):
     """With a PostgreSQL of its own for each store."""
 
+    has_bulk = True
     recovery_seconds = 20.0
 
     def install(self, folder: Path) -> str:
@@ -141,10 +146,11 @@ class BullMQ(Contender):
 
     name = "BullMQ"
     promises = "created: synced once a second; at least once"
+    has_bulk = True
     recovery_seconds = 20.0
 
-    def __init__(self, version: str) -> None:
-        self._version = version
+    def __init__(self, version: str, client: str) -> None:
+        self._version, self._client = version, client
 
     def install(self, folder: Path) -> str:
         npm, node = shutil.which("npm"), shutil.which("node")
@@ -152,8 +158,8 @@ class BullMQ(Contender):
             raise RuntimeError("there is no Node.js here")
         self._node, self._modules = node, folder
         folder.mkdir(parents=True, exist_ok=True)
-        wanted = f"bullmq@{self._version}"
-        command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), wanted]
+        wanted = (f"bullmq@{self._version}", self._client)
+        command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *wanted]
         subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_SECONDS, cwd=folder)
         self._redis, self._environ = find_redis(folder / "redis")
         said = subprocess.run([self._redis, "--version"], capture_output=True, text=True, env=self._environ, check=True)
@@ -224,7 +230,7 @@ CONTENDERS: tuple[Contender, ...] = (
         "pgqueuer_agent.py",
         "created: synced; at least once: a stalled job is taken up again",
     ),
-    BullMQ("6.7.0"),
+    BullMQ("6.7.0", "ioredis@6.0.0"),
 )
 
 

@@ -110,6 +110,10 @@ class Site:
         self.start()
 
     def done(self) -> int:
+        """How many jobs have been delivered so far."""
+        return self.noted()
+
+    def noted(self) -> int:
         """How many effects there are so far."""
         return self.notes.stat().st_size // LINE_BYTES if self.notes.exists() else 0
 

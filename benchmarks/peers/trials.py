@@ -143,7 +143,7 @@ def _lateness(contender: Contender, folder: Path, name: str, count: int, step_ms
         due_at_ms = _make(contender, site, count, step_ms, found)
         wait_ms = due_at_ms + count * step_ms - SystemClock().now_ms()
         pause(max(0.0, wait_ms / 1000))
-        _drain(lambda: len(site.ran()), count, QUIET_SECONDS)
+        _drain(site.noted, count, QUIET_SECONDS)
         ran = site.ran()
         late_ms = [one.ran_at_ms - one.due_at_ms for one in ran]
         if not late_ms:
@@ -168,10 +168,19 @@ def _drain(done: Callable[[], int], count: int, quiet_seconds: float) -> None:
 
 
 def _pending(contender: Contender, folder: Path, counts: Counts, found: Found) -> None:
+    seconds = counts.pending / max(found.created_per_second.values(), default=1000.0)
+    if seconds > FILL_SECONDS * 2 and not contender.has_bulk:
+        raise RuntimeError(f"making {counts.pending:,} jobs would take {seconds:.0f} s")
     with contender.site(folder) as site:
         due_at_ms = SystemClock().now_ms() + DAY_MS
         made: Created = site.create(
-            Jobs(count=counts.pending, due_at_ms=due_at_ms, bulk=True, limit_seconds=FILL_SECONDS)
+            Jobs(
+                count=counts.pending,
+                due_at_ms=due_at_ms,
+                at_once=contender.fill_at_once,
+                bulk=True,
+                limit_seconds=FILL_SECONDS,
+            )
         )
         if made.count < counts.pending:
             raise RuntimeError(f"only {made.count:,} of {counts.pending:,} jobs were made in {made.seconds:.0f} s")

@@ -1,4 +1,4 @@
-"""huey on SQLite: four worker threads, its scheduler at the shortest interval it takes (a second)."""
+"""huey on SQLite: four worker threads that look every 0.1 s when idle, its scheduler at its shortest interval (1 s)."""
 
 import json
 import sys
@@ -26,7 +26,7 @@ def create() -> None:
 
 
 def work() -> None:
-    consumer = huey.create_consumer(workers=4, scheduler_interval=1)
+    consumer = huey.create_consumer(workers=4, scheduler_interval=1, max_delay=0.1)
     ready()
     consumer.run()
 
