@@ -8,6 +8,7 @@ and gone afterwards. Each step has a fresh store, and is bounded in time; what c
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,15 +29,19 @@ from trials import Counts, Found, Lateness
 def main() -> None:
     """The command line."""
     arguments = _parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     counts = trials.QUICK if arguments.quick else Counts()
     known = machine.facts(arguments.folder)
     known["commit"] = _commit()
     with tempfile.TemporaryDirectory(prefix="peers-", dir=arguments.folder) as name:
         Path(name).chmod(0o755)  # PostgreSQL is run by another user than root
         wanted = [one for one in CONTENDERS if not arguments.only or one.name in (*arguments.only, OURS.name)]
-        # A quick run shows that everything works: all at once, so that waiting is shared.
-        with ThreadPoolExecutor(len(wanted) if arguments.quick else 1) as pool:
-            found = list(pool.map(lambda one: _measured(one, Path(name, one.name), counts), wanted))
+        places = [Path(name, one.name) for one in wanted]
+        if arguments.quick:  # it shows that everything works: all at once, so that waiting is shared
+            with ThreadPoolExecutor(len(wanted)) as pool:
+                found = list(pool.map(lambda one, place: _measured(one, place, counts), wanted, places))
+        else:
+            found = [_measured(one, place, counts) for one, place in zip(wanted, places, strict=True)]
     if arguments.json:
         print(json.dumps({"machine": known, "counts": asdict(counts), "contenders": [asdict(one) for one in found]}))
     else:

@@ -84,10 +84,8 @@ class Site:
         """
         spec = {name: getattr(jobs, name) for name in Jobs.__slots__}
         process = self._start("create", spec)
-        assert process.stdout is not None
-        said = process.stdout.read()
-        process.stdout.close()
-        if process.wait(jobs.limit_seconds + START_SECONDS) != 0:
+        said = _all_said(process, jobs.limit_seconds + START_SECONDS)
+        if process.wait() != 0:
             raise RuntimeError(f"making jobs failed: {self._said()}")
         return Created(**json.loads(said.splitlines()[-1]))
 
@@ -95,7 +93,11 @@ class Site:
         """Carry jobs out from now on."""
         self._worker = self._start("work", {})
         assert self._worker.stdout is not None
-        if self._worker.stdout.readline() != "READY\n":
+        watchdog = threading.Timer(START_SECONDS, self._worker.kill)
+        watchdog.start()
+        said = self._worker.stdout.readline()
+        watchdog.cancel()
+        if said != "READY\n":
             raise RuntimeError(f"the worker did not start: {self._said()}")
         threading.Thread(target=self._worker.stdout.read, daemon=True).start()
 
@@ -256,6 +258,18 @@ class MinistackSite(Site):
 
 
 # Processes --------------------------------------------------------------------------------------------
+
+
+def _all_said(process: "subprocess.Popen[str]", timeout_seconds: float) -> str:
+    """What it says until it ends, which it does in this time at the latest."""
+    assert process.stdout is not None
+    watchdog = threading.Timer(timeout_seconds, process.kill)
+    watchdog.start()
+    try:
+        return process.stdout.read()
+    finally:
+        watchdog.cancel()
+        process.stdout.close()
 
 
 def free_port() -> int:
