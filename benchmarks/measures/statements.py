@@ -29,7 +29,7 @@ def measure(plan: Plan) -> list[Table]:
             table.rows.append((step, len(statements), shapes))
     table.notes.append(
         "BEGIN and COMMIT are shared by the items of a group (up to 256), and so are the group and the checkpoint of "
-        "a planned batch (up to 1,000 records). Only COMMIT waits for the disk."
+        "a planned batch (up to 256 records). Only COMMIT waits for the disk."
     )
     return [table]
 

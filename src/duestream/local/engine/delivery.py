@@ -34,6 +34,9 @@ MAX_STARTED = 512
 BATCH_SIZE = 128
 #: How many of those may wait for a free place at a slow kind of target before the timer waits too.
 MAX_WAITING = 20_000
+#: How many settled deliveries wait at the most until they are told to the log, and how long before it is tried again.
+MAX_UNTOLD = 20_000
+TELLING_PAUSE_SECONDS = 0.02
 #: Earlier than any moment a clock may be set back to.
 AT_ONCE = -(2**62)
 #: Wait after an error of our own (a refusing disk, say) before the schedule is looked at again.
@@ -76,6 +79,8 @@ class Deliveries:
         self._batch: list[tuple[int, int]] = []
         self._again: set[tuple[int, int]] = set()
         self._waiting = 0  # in all lanes
+        self._batches = 0  # under way
+        self._untold: deque[Settled] = deque()
 
     @property
     def has_room(self) -> bool:
@@ -126,6 +131,8 @@ class Deliveries:
                 for task in pending:
                     task.cancel()
                 await asyncio.gather(*pending, return_exceptions=True)
+        while self._untold:
+            log_settled(self._untold.popleft())
 
     # The way of one delivery ---------------------------------------------------------------------------
 
@@ -141,10 +148,13 @@ class Deliveries:
 
     async def _deliver_batch(self, batch: Sequence[tuple[int, int]]) -> None:
         """Look at each once, in one transaction; what is inside the engine is delivered in it."""
+        self._batches += 1
         try:
             steps = await self._store.write(lambda tx: self._attempts.look_at(tx, batch))
         except Exception as error:  # noqa: BLE001 - a refusing disk, say
             steps = [Fault(error)] * len(batch)
+        finally:
+            self._batches -= 1
         for (schedule_id, version), step in zip(batch, steps, strict=True):
             if isinstance(step, GoesOutside):
                 self._enter_lane(self._lane_of(step.kind), schedule_id, version)
@@ -180,12 +190,30 @@ class Deliveries:
                 logger.error("a delivery met a fault of ours", extra=facts, exc_info=error)
                 self._timer.push(self._clock.now_ms() + FAULT_PAUSE_MS, schedule_id, version)
             case Settled():
-                log_settled(step)
+                self._tell_later(step)
         self._started.discard((schedule_id, version))
         if (schedule_id, version) in self._again:
             self._again.discard((schedule_id, version))
             self._timer.push(AT_ONCE, schedule_id, version)
         self._timer.delivery_ended()
+
+    # What is told of it --------------------------------------------------------------------------------
+
+    def _tell_later(self, settled: Settled) -> None:
+        """Log it once no batch is under way: in a burst, telling makes the rest of it later (10,000 by a tenth)."""
+        if not self._untold:
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._untold.append(settled)
+
+    def _tell(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._batches and len(self._untold) < MAX_UNTOLD:
+            loop.call_later(TELLING_PAUSE_SECONDS, self._tell)
+            return
+        for _ in range(min(len(self._untold), BATCH_SIZE)):
+            log_settled(self._untold.popleft())
+        if self._untold:
+            loop.call_soon(self._tell)
 
     async def _deliver_outside(self, lane: "_Lane", schedule_id: int, version: int) -> None:
         step: Settled | NotYet | Held | Fault | None = None

@@ -48,9 +48,6 @@ BATCH_SIZE = 256
 #: Records of tables without rules move the checkpoint in memory only; it is written down this often.
 CHECKPOINT_EVERY = 5_000
 FAULT_PAUSE_MS = 1_000
-#: A plan waits so long for a write to share its commit with: one client that writes again and again then waits
-#: for one sync of the disk each time instead of two.
-PATIENCE_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +133,7 @@ class Poller:
             planned = await asyncio.get_running_loop().run_in_executor(self._planner, self._plan, watched)
         if planned or last - self._written >= CHECKPOINT_EVERY:
             job = partial(self._apply, planned=planned, last=last)
-            effects = await self._store.write(job, patience_seconds=PATIENCE_SECONDS)
+            effects = await self._store.write(job)
             self._written = last
             if logger.isEnabledFor(logging.INFO):
                 for record, operation in effects:

@@ -1,10 +1,10 @@
 """Folding: what stands in SQLite's write-ahead log is copied into the file, beside the writing.
 
 SQLite by itself does this within the COMMIT that makes the log long enough, and everybody who waits for
-that commit waits for it (measured: 30 ms at 64 connections, where a commit takes half a millisecond). A
-connection of its own does it in a thread instead (a passive checkpoint, which locks nobody out). While
-writes keep coming, the log's end is never reached and it grows; at `MAX_PAGES` the little that is left is
-folded between two groups, and the log starts anew.
+that commit waits for it. A connection of its own does it in a thread instead (a passive checkpoint, which
+locks nobody out). While writes keep coming, the log's end is never reached and it grows; at `MAX_PAGES` the
+little that is left is folded between two groups, and the log starts anew. (Measured on a disk that syncs in
+0.2 ms: the slowest hundredth of PutItem at 64 connections takes 14.3 ms instead of 15.7 ms, as many a second.)
 """
 
 import logging

@@ -47,9 +47,9 @@ class Store:
         """What writes: its group sizes, its log."""
         return self._writer
 
-    def write(self, job: Job[T], *, patience_seconds: float = 0) -> asyncio.Future[T]:
+    def write(self, job: Job[T]) -> asyncio.Future[T]:
         """Carry out a job in the next group; await its result, which is durable then. See `Writer.write`."""
-        return self._writer.write(job, patience_seconds=patience_seconds)
+        return self._writer.write(job)
 
     def listen(self, listener: Callable[[Sequence[Announcement]], None]) -> None:
         """Have `listener` called on the loop with what each commit announced."""

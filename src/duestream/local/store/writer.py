@@ -166,13 +166,8 @@ class Writer:
         """Have `listener` called on the loop after each commit that announced something."""
         self._listeners.append(listener)
 
-    def write(self, job: Job[T], *, patience_seconds: float = 0) -> asyncio.Future[T]:
+    def write(self, job: Job[T]) -> asyncio.Future[T]:
         """Queue a job; the future has its result once that is durable.
-
-        Args:
-            job: what to do in the transaction.
-            patience_seconds: how long it can wait for others to share its commit with, if nothing else is to be
-                written now.
 
         The future raises what the job raised (its changes are undone, its group goes on), or
         StoreStoppedError when the disk refused the group.
@@ -183,25 +178,18 @@ class Writer:
             future.set_exception(StoreStoppedError("the store is closed"))
             return future
         self._waiting.append((job, future))
-        self._idle.clear()
-        if patience_seconds and not self._busy:
-            loop.call_later(patience_seconds, self._start)
-        else:
-            self._start()
+        if not self._busy:
+            self._busy = True
+            self._idle.clear()
+            loop.call_soon(self._run_group)
         return future
 
     async def close(self) -> None:
         """Finish what is queued, then stop."""
         self._stopped = True
-        self._start()
         await self._idle.wait()
         self._disk.shutdown()
         self._log.close()
-
-    def _start(self) -> None:
-        if not self._busy and self._waiting:
-            self._busy = True
-            asyncio.get_running_loop().call_soon(self._run_group)
 
     def _run_group(self) -> None:
         group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
