@@ -26,7 +26,7 @@ def facts(folder: Path | None) -> dict[str, object]:
         "cores": len(os.sched_getaffinity(0)),
         "processor": _processor(),
         "memory": _memory(),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "sqlite": apsw.sqlite_lib_version(),
         "uvloop": metadata.version("uvloop"),
