@@ -13,8 +13,12 @@ from typing import Any
 
 import uvloop
 
+from duestream.core.schedule import Place
+from duestream.local.engine.endpoints import Endpoints
+from duestream.local.engine.engine import Engine
 from duestream.local.guard import Guard
 from duestream.local.listener import Listener
+from duestream.local.operations import SERVICES
 from duestream.local.server import LocalServer, Settings
 from duestream.local.store.store import Store
 from duestream.local.wire.http import HttpRequest, HttpResponse
@@ -26,6 +30,10 @@ def opened(port: int, folder: str) -> LocalServer:
     server.port = port
     server._store = Store.open(Path(folder))  # noqa: SLF001 - the listener is what is exchanged here
     server._guard = Guard("127.0.0.1", port, (), has_credentials=False)  # noqa: SLF001
+    endpoints = Endpoints(server.settings.forwarding, SERVICES)
+    server._engine = Engine(  # noqa: SLF001 - it is asked which services are elsewhere, and not started
+        server.store, server.settings.clock, Place(), app=None, smtp=None, endpoints=endpoints
+    )
     return server
 
 
