@@ -219,8 +219,6 @@ _RECORD_COLUMNS = """r.sequence, r.stream_id, r.table_id, r.event_name, r.partit
 _RECORDS_AFTER = f"SELECT {_RECORD_COLUMNS} FROM stream_record AS r WHERE r.sequence > ? ORDER BY r.sequence LIMIT ?"
 _RECORDS_OF_STREAM = f"""SELECT {_RECORD_COLUMNS} FROM stream_record AS r
     WHERE r.stream_id = ? AND r.sequence > ? ORDER BY r.sequence LIMIT ?"""
-_KEYS_AFTER = """SELECT table_id, partition_key, sort_key FROM stream_record
-    WHERE sequence > ? ORDER BY sequence LIMIT ?"""
 _LAST_OF_ITEM = """SELECT max(sequence) FROM stream_record
     WHERE sequence > ? AND table_id = ? AND partition_key = ? AND sort_key = ?"""
 _LAST_SEQUENCE = "SELECT seq FROM sqlite_sequence WHERE name = 'stream_record'"
@@ -298,12 +296,6 @@ def _record_rows(
         yield RecordRow(
             sequence, stream_id, table_id, stream.table_name, stream.key_names, EventName(event_name), *rest
         )
-
-
-def keys_after(connection: apsw.Connection, sequence: int, limit: int) -> set[tuple[int, bytes, bytes]]:
-    """Which items (table id, partition key, sort key) the records after a position are of."""
-    rows: list[Any] = connection.execute(_KEYS_AFTER, (sequence, limit)).fetchall()
-    return set(rows)
 
 
 def last_record_of_item(
