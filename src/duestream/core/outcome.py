@@ -11,7 +11,7 @@ from duestream.core.service_targets import universal_arn
 from duestream.core.target import HTTP_DESTINATION
 from duestream.core.templated import TEMPLATES
 
-#: The first wait; each further one doubles.
+#: The longest first wait; the longest of each further one is twice as long.
 FIRST_BACKOFF = timedelta(seconds=1)
 MAX_BACKOFF = timedelta(minutes=5)
 #: An error's text is cut to this in a dead letter.
@@ -90,17 +90,18 @@ def after_failure(delivery: Delivery, failure: Failure, *, now: datetime, jitter
 
 
 def backoff(attempt: int, jitter: float) -> timedelta:
-    """How long to wait after this attempt: exponential, from 1 second, doubling, to 5 minutes.
+    """How long to wait after this attempt: anything up to a second at random, then up to twice as long each time, and
+    never longer than 5 minutes.
 
-    Half of it is fixed and half is random, so that deliveries that failed together are not all tried again
-    together, and still none is tried at once. (AWS says "exponential backoff" and publishes no intervals.)
+    Deliveries that failed together are spread over the whole wait, and not tried again together. AWS says that
+    Scheduler uses "exponential backoff" and publishes no intervals; this is what its builders advise, called "full
+    jitter": https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 
     Args:
         attempt: number of the failed attempt, from 1.
         jitter: a random number from 0 to under 1.
     """
-    full = min(FIRST_BACKOFF * (1 << min(attempt - 1, 30)), MAX_BACKOFF)
-    return full / 2 + full / 2 * jitter
+    return min(FIRST_BACKOFF * (1 << min(attempt - 1, 30)), MAX_BACKOFF) * jitter
 
 
 def dead_letter_attributes(

@@ -1,4 +1,6 @@
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -24,22 +26,32 @@ JITTERS = st.floats(0, 1, exclude_max=True)
 @pytest.mark.parametrize(
     ("attempt", "full_seconds"), [(1, 1), (2, 2), (3, 4), (8, 128), (9, 256), (10, 300), (186, 300)]
 )
-def test_the_wait_doubles_from_a_second_to_five_minutes_half_of_it_random(attempt: int, full_seconds: int) -> None:
+def test_the_wait_is_anything_up_to_a_bound_that_doubles_from_a_second_to_five_minutes(
+    attempt: int, full_seconds: int
+) -> None:
     full = timedelta(seconds=full_seconds)
-    assert backoff(attempt, 0) == full / 2
-    assert backoff(attempt, 0.5) == full * 3 / 4
-    assert full / 2 < backoff(attempt, 0.999) < full
+    assert backoff(attempt, 0) == timedelta(0)
+    assert backoff(attempt, 0.25) == full / 4
+    assert full * 0.99 < backoff(attempt, 0.999) < full
+
+
+def test_what_failed_together_is_spread_over_the_whole_wait() -> None:
+    random = Random(1)
+    waits = [backoff(4, random.random()) / timedelta(seconds=8) for _ in range(1000)]
+    tenths = Counter(int(wait * 10) for wait in waits)
+    assert sorted(tenths) == list(range(10))
+    assert min(tenths.values()) > 70
 
 
 @given(st.integers(1, 186), JITTERS, st.integers(0, 100_000))
-def test_a_failed_attempt_is_repeated_later_and_never_after_the_maximum_age(
+def test_a_failed_attempt_is_repeated_and_never_after_the_maximum_age(
     attempt: int, jitter: float, late_seconds: int
 ) -> None:
     retry, now = Retry(), DUE_AT + timedelta(seconds=late_seconds)
     decision = after_failure(Delivery(DUE_AT, attempt, retry), REFUSED, now=now, jitter=jitter)
     match decision:
         case RetryAt(moment):
-            assert now < moment <= DUE_AT + retry.max_age
+            assert now <= moment <= DUE_AT + retry.max_age
             assert attempt <= retry.attempts
         case GiveUp(exhausted):
             used_up = attempt > retry.attempts
@@ -60,9 +72,9 @@ def test_every_delivery_that_keeps_failing_ends(jitter: float, attempts: int, ma
 
 def test_the_last_attempt_is_made_as_the_maximum_age_ends() -> None:
     retry = Retry(max_age=timedelta(seconds=60))
-    now = DUE_AT + timedelta(seconds=59)
+    now = DUE_AT + timedelta(seconds=59)  # and up to 64 seconds would follow
     last = DUE_AT + timedelta(seconds=60)
-    assert after_failure(Delivery(DUE_AT, 7, retry), REFUSED, now=now, jitter=0) == RetryAt(last)
+    assert after_failure(Delivery(DUE_AT, 7, retry), REFUSED, now=now, jitter=0.5) == RetryAt(last)
     assert after_failure(Delivery(DUE_AT, 8, retry), REFUSED, now=last, jitter=0) == GiveUp("MaximumEventAgeInSeconds")
 
 
