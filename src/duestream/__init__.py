@@ -4,6 +4,7 @@ from duestream.core.app import App
 from duestream.core.rule import Due
 from duestream.core.schedule import Retry
 from duestream.core.service_targets import BusEvent, Function, Notification, StateMachine
+from duestream.core.sweep import Sweep
 from duestream.core.target import AwsCall, DeleteItem, Email, HttpRequest, PutItem, QueueMessage, UpdateItem
 from duestream.errors import Error, RuleError
 
@@ -23,5 +24,6 @@ __all__ = [
     "Retry",
     "RuleError",
     "StateMachine",
+    "Sweep",
     "UpdateItem",
 ]

@@ -75,7 +75,14 @@ def told_of_others(forwarding: Forwarding) -> str:
 def _told_of_app(app: App) -> Iterator[str]:
     yield f"  app       {app.name}"
     rows = [
-        (rule.table.name, rule.name, rule_view.watches(rule), rule_view.action_of(rule), rule_view.location_of(rule))
+        (
+            rule.table.name,
+            rule.name,
+            rule_view.watches(rule),
+            rule_view.action_of(rule),
+            rule_view.via_of(rule),
+            rule_view.location_of(rule),
+        )
         for rule in app.rules
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

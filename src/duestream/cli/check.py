@@ -38,7 +38,7 @@ def _show(app: App, console: Console) -> None:
     if not rules:
         return
     table = Table(box=SIMPLE, pad_edge=False)
-    headers = ("table", "rule", "attribute", "zone", "past due", "retry", "action", "declared at")
+    headers = ("table", "rule", "attribute", "zone", "past due", "retry", "via", "action", "declared at")
     for header in headers:
         table.add_column(header, overflow="fold")
     for rule in app.rules:
@@ -49,6 +49,7 @@ def _show(app: App, console: Console) -> None:
             rule_view.zone_of(rule),
             rule_view.past_due_of(rule),
             rule_view.retry_of(rule),
+            rule_view.via_of(rule),
             rule_view.action_of(rule),
             rule_view.location_of(rule),
         )

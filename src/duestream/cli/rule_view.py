@@ -64,6 +64,14 @@ def retry_of(rule: Rule) -> str:
     return f"{times}, {duration(rule.retry.max_age)}"
 
 
+def via_of(rule: Rule) -> str:
+    """How it comes to what is due: ``schedules``, ``guarded schedules``, or the sweep."""
+    if rule.via is None:
+        return "guarded schedules" if rule.guarded else "schedules"
+    shards = f"{rule.via.shards} shard{'' if rule.via.shards == 1 else 's'}"
+    return f"sweep of {rule.via.index} ({shards} of {rule.via.shard_attribute}) every {duration(rule.via.every)}"
+
+
 def location_of(rule: Rule) -> str:
     """``file:line``, relative to where the command runs if that is shorter."""
     file, colon, line = rule.location.rpartition(":")
@@ -81,6 +89,15 @@ def rule_facts(rule: Rule) -> dict[str, Any]:
     if rule.repeats is not None:
         repeats = rule.repeats
         action["recurring"] = {"start": repeats.start, "end": repeats.end, "catch_up": repeats.catch_up}
+    if rule.via is not None:
+        sweep = rule.via
+        action["sweep"] = {
+            "index": sweep.index,
+            "shards": sweep.shards,
+            "every_seconds": sweep.every.total_seconds(),
+            "shard_attribute": sweep.shard_attribute,
+            "timestamp_type": sweep.timestamp_type,
+        }
     return {
         "name": rule.name,
         "attribute": rule.attribute,
@@ -88,6 +105,7 @@ def rule_facts(rule: Rule) -> dict[str, Any]:
         "timezone": rule.timezone,
         "timezone_attribute": rule.timezone_attribute,
         "filtered": rule.when is not None,
+        "guarded": rule.guarded,
         "past_due": rule.past_due,
         "max_lateness_seconds": rule.max_lateness.total_seconds(),
         "retry": {"attempts": rule.retry.attempts, "max_age_seconds": rule.retry.max_age.total_seconds()},

@@ -17,6 +17,7 @@ from duestream.core.declaration import (
     check_key,
     check_rule_function,
     check_rule_name,
+    check_sweep,
     check_when_due_function,
     checked_options,
     derived_name,
@@ -262,5 +263,6 @@ class WatchedTable:
             location=location,
             **arguments,
         )
+        check_sweep(rule, options, self._rules.values())
         self._rules[name] = rule
         return rule

@@ -5,15 +5,16 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypedDict
 
 from duestream.core.recurrence import CATCH_UP_POLICIES, CatchUp
-from duestream.core.rule import PAST_DUE_POLICIES, Filter, PastDue, TableDeclaration
+from duestream.core.rule import PAST_DUE_POLICIES, Filter, PastDue, Rule, TableDeclaration
 from duestream.core.schedule import MAX_RULE_NAME_LENGTH, Retry
+from duestream.core.sweep import Sweep, sweep_problem
 from duestream.core.target import TARGET_TYPES, Target
 from duestream.core.target_names import check_table_name
 from duestream.core.timestamps import find_zone
@@ -38,6 +39,8 @@ class RuleOptions(TypedDict, total=False):
     past_due: ``deliver`` (the default), ``skip`` or ``dead_letter``, for a due time that is past when first seen.
     max_lateness: how late ``deliver`` may still deliver (15 minutes).
     retry: how long a delivery is tried (185 times, 24 hours).
+    via: None (the default) for one schedule per item, or a `Sweep` of an index.
+    guarded: on AWS, look at the item again before anything is invoked (False).
     """
 
     name: str
@@ -48,6 +51,8 @@ class RuleOptions(TypedDict, total=False):
     past_due: PastDue
     max_lateness: timedelta
     retry: Retry
+    via: Sweep | None
+    guarded: bool
 
 
 class RecurringOptions(TypedDict, total=False):
@@ -61,6 +66,7 @@ class RecurringOptions(TypedDict, total=False):
     when: the rule watches only items that this answers true for.
     retry: how long a delivery is tried.
     catch_up: ``deliver_last`` (the default), ``deliver_all`` or ``skip``, for occurrences that were missed.
+    guarded: on AWS, look at the item again before anything is invoked (False).
     """
 
     name: str
@@ -71,6 +77,7 @@ class RecurringOptions(TypedDict, total=False):
     when: Filter | None
     retry: Retry
     catch_up: CatchUp
+    guarded: bool
 
 
 class RecurringWhenDueOptions(RecurringOptions, total=False):
@@ -226,6 +233,11 @@ def checked_options(
         return RuleError(problem, remedy=remedy, rule=rule, location=location)
 
     for name, value in options.items():
+        if name == "via" and name not in allowed.__annotations__:
+            raise refuse(
+                "a recurring rule cannot sweep an index: an expression is no timestamp to sort one by",
+                "Leave via out, or keep the next moment in the item and use rule(...) with via=Sweep(...).",
+            )
         if name not in allowed.__annotations__:
             near = difflib.get_close_matches(name, allowed.__annotations__, n=1)
             remedy = f"Did you mean {near[0]}?" if near else f"There are {', '.join(allowed.__annotations__)}."
@@ -257,9 +269,64 @@ def _option_problem(name: str, value: Any) -> tuple[str, str] | None:
             return _timezone_problem(value)
         case "timezone_attribute" | "start" | "end" if value is not None and (not isinstance(value, str) or not value):
             return f"{name}={value!r} names no attribute", "Write the attribute's name."
+        case "via":
+            return sweep_problem(value)
+        case "guarded" if not isinstance(value, bool):
+            return f"guarded={value!r} is neither True nor False", "Write guarded=True, or leave it out."
         case "when" if value is not None:
             return _filter_problem(value)
     return None
+
+
+def check_sweep(rule: Rule, options: Mapping[str, Any], others: Iterable[Rule]) -> None:
+    """Refuse what a `Sweep` cannot do, and what it and a `when_due` function do anyway.
+
+    Args:
+        rule: as it would be.
+        options: those that were given.
+        others: the table's rules so far.
+
+    Raises:
+        RuleError: it cannot be used as written.
+    """
+
+    def refuse(problem: str, remedy: str) -> RuleError:
+        return RuleError(problem, remedy=remedy, rule=rule.name, location=rule.location)
+
+    if "guarded" in options and rule.when_due is not None:
+        raise refuse(
+            "guarded means nothing to a function that runs when due", "Leave it out: it always gets the item as it is."
+        )
+    if rule.via is None:
+        return
+    for option, remedy in _NOT_WITH_SWEEP.items():
+        if options.get(option) is not None:
+            raise refuse(f"{option} and via=Sweep(...) do not go together", remedy)
+    shard_attribute = rule.via.shard_attribute
+    if shard_attribute in (rule.attribute, rule.table.partition_key, rule.table.sort_key):
+        raise refuse(
+            f"Sweep(shard_attribute={shard_attribute!r}) is the rule's attribute or in the table's key",
+            "Give the index a partition key of its own, which can be removed once an item is done with.",
+        )
+    for other in others:
+        if other.via is not None and shard_attribute == other.via.shard_attribute:
+            raise refuse(
+                f"rule {other.name!r} sweeps by {shard_attribute!r} already, and takes items out of the index",
+                "Give each of the rules an index and a shard_attribute of its own.",
+            )
+        if other.via is not None and rule.via.index == other.via.index:
+            raise refuse(
+                f"rule {other.name!r} sweeps {rule.via.index!r} already", "Give each rule an index of its own."
+            )
+
+
+_NOT_WITH_SWEEP = {
+    "when": "Leave when out, and the shard attribute too in items that the rule is not for: those are not in the index.",
+    "past_due": "Leave past_due out: a sweep acts on whatever in the index is due.",
+    "max_lateness": "Leave max_lateness out: a sweep acts on whatever in the index is due.",
+    "timezone_attribute": "Keep timestamps in UTC: an index of times in several zones is not in the order of time.",
+    "guarded": "Leave guarded out: a sweep always acts on the item as it is.",
+}
 
 
 def _timezone_problem(value: object) -> tuple[str, str] | None:

@@ -104,7 +104,8 @@ def plan(record: StreamRecord, rules: Iterable[Rule], *, now: datetime, place: P
 
     Args:
         record: one change of one item.
-        rules: of any tables; those of other tables are passed over.
+        rules: of any tables; those of other tables are passed over, and those that sweep an index: their items have
+            no schedules.
         now: the present moment, aware; it only tells ahead from past, where the record has no `created_at`.
         place: where the targets are that rules name without an ARN.
 
@@ -114,7 +115,7 @@ def plan(record: StreamRecord, rules: Iterable[Rule], *, now: datetime, place: P
     seen_at = now if record.created_at is None else min(now, record.created_at)
     operations: list[Operation] = []
     for rule in rules:
-        if rule.table.name == record.table_name:
+        if rule.table.name == record.table_name and rule.via is None:
             operations += _RulePlan(rule, record, seen_at, place).operations()
     return operations
 

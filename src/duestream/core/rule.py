@@ -12,6 +12,7 @@ from duestream.core.record import AttributeValue, Item
 from duestream.core.recurrence import CatchUp, Recurrence
 from duestream.core.schedule import Invocation, Place, Retry
 from duestream.core.schedule_expression import OneTime, parse_schedule_expression
+from duestream.core.sweep import Sweep
 from duestream.core.target import SCHEDULED_TIME, TARGET_TYPES, DeleteItem, QueueMessage, Target
 from duestream.core.timestamps import parse_timestamp
 from duestream.errors import Error, TimestampError, ValidationException
@@ -153,6 +154,8 @@ class Rule:
         max_lateness: how late ``deliver`` may still deliver.
         retry: how long a delivery is tried.
         repeats: of a recurring rule; None: the attribute is a timestamp.
+        via: the index that is swept for what is due; None: each item has a schedule of its own.
+        guarded: on AWS, what is due goes through a function that first looks at the item as it is then.
         location: ``file:line`` of the declaration.
     """
 
@@ -169,6 +172,8 @@ class Rule:
     max_lateness: timedelta = DEFAULT_MAX_LATENESS
     retry: Retry = DEFAULT_RETRY
     repeats: Repeats | None = None
+    via: Sweep | None = None
+    guarded: bool = False
     location: str = ""
 
     @property

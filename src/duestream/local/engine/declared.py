@@ -28,14 +28,26 @@ def make_declared(tx: Transaction, app: App, place: Place, now_ms: int) -> list[
         A sentence for each thing that was made or changed.
 
     Raises:
-        RuleError: a table is there with another key.
+        RuleError: a table is there with another key, or a rule sweeps an index.
     """
+    _refuse_sweeps(app)
     schedule_groups.put_group(tx, app.name, region=place.region, now_ms=now_ms)
     dead_letters.know_rules(tx, app.name, [(rule.table.name, rule.name) for rule in app.rules], now_ms=now_ms)
     return [
         *(note for table in app.tables for note in _make_table(tx, table.declaration, app, place, now_ms)),
         *_make_queues(tx, app, place, now_ms),
     ]
+
+
+def _refuse_sweeps(app: App) -> None:
+    for rule in app.rules:
+        if rule.via is not None:
+            raise RuleError(
+                "the local engine does not sweep indexes yet, so nothing would happen when an item is due",
+                remedy="Leave via=Sweep(...) out to run it here; on AWS it is swept.",
+                rule=rule.name,
+                location=rule.location,
+            )
 
 
 def _make_table(tx: Transaction, declared: TableDeclaration, app: App, place: Place, now_ms: int) -> Iterator[str]:
