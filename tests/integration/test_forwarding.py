@@ -3,7 +3,9 @@
 import http.client
 import json
 import queue
+import re
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -317,6 +319,23 @@ def test_a_request_for_another_service_is_answered_by_its_endpoint(
     came = endpoint.next()
     assert came.form["Message"] == "hello"
     assert came.headers["host"] == urlsplit(endpoint.url).netloc
+
+
+def test_what_is_passed_on_is_counted_under_its_names(forwarding: RunningServer, endpoint: Endpoint) -> None:
+    forwarding.client("sns").publish(TopicArn=TOPIC, Message="hello")
+    endpoint.answers = [(404, b"")]
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for number in range(3):
+        _ask(forwarding, "POST", "/", _scope("sns") | form, f"Action=MadeUp{number}".encode())
+        _ask(forwarding, "POST", f"/made-up/{number}", _scope(f"made-up-{number}"))
+    with urllib.request.urlopen(f"{forwarding.endpoint_url}/metrics", timeout=WAIT_SECONDS) as answer:
+        text = answer.read().decode()
+    counted = set(re.findall(r'duration_seconds_count\{operation="(.*?)",service="(.*?)",status="(.*?)"\}', text))
+    assert counted == {
+        ("Publish", "sns", "2xx"),
+        ("(unknown)", "sns", "4xx"),
+        ("(unknown)", "(unknown)", "4xx"),
+    }
 
 
 def test_it_is_passed_on_as_it_came_and_its_answer_too(forwarding: RunningServer, endpoint: Endpoint) -> None:

@@ -33,6 +33,7 @@ from duestream.local.services.context import Operation, RequestContext
 from duestream.local.store.store import Store
 from duestream.local.wire import route, sigv4
 from duestream.local.wire.aws_json import AwsJson
+from duestream.local.wire.called import called_operation
 from duestream.local.wire.codec import Codec
 from duestream.local.wire.http import HttpRequest, HttpResponse, unpacked
 from duestream.local.wire.query import Query
@@ -240,7 +241,7 @@ class LocalServer:
             destination = route.destination_of(request)
             service = destination.service
             if service is None or service not in SERVICES:
-                return await self._answer_elsewhere(request, destination, request_id)
+                return await self._answer_elsewhere(request, called, destination, request_id)
         except Exception as error:  # noqa: BLE001 - the edge: nothing may pass
             return pages.refusal(self._service_error(error, None, request_id), request_id)
         called.service = service
@@ -291,7 +292,9 @@ class LocalServer:
         finally:
             self._listener.interruptible.discard(task)
 
-    async def _answer_elsewhere(self, request: HttpRequest, destination: Destination, request_id: str) -> HttpResponse:
+    async def _answer_elsewhere(
+        self, request: HttpRequest, called: "_Called", destination: Destination, request_id: str
+    ) -> HttpResponse:
         """A service we do not have: the answer of the endpoint that was named for it. Where there is none it is
         refused, in the protocol that its client most likely reads."""
         assert self._proxy is not None
@@ -301,7 +304,12 @@ class LocalServer:
         try:
             if self._proxy.takes(scope_service):
                 self._check_signature(request, None)
-                return await self._proxy.answer(request, scope_service, region)
+                # In a thread: the models that it is looked up in are large.
+                naming = asyncio.create_task(asyncio.to_thread(called_operation, scope_service, request))
+                try:
+                    return await self._proxy.answer(request, scope_service, region)
+                finally:
+                    called.take(await naming)
             error = unknown_service(destination.asked_for, SERVICES)
         except ServiceError as refused:
             error = refused
@@ -373,6 +381,11 @@ class _Called:
 
     def __init__(self) -> None:
         self.service = self.operation = UNKNOWN
+
+    def take(self, names: tuple[str, str | None] | None) -> None:
+        """Take the names of a request that is passed on, as far as AWS has them."""
+        if names is not None:
+            self.service, self.operation = names[0], names[1] or UNKNOWN
 
 
 def _unpacked(request: HttpRequest) -> HttpRequest:
