@@ -24,26 +24,16 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NoConnectionError
 
+from duestream.core.call_errors import MAX_TOLD_CHARACTERS, check_answer, refusal
 from duestream.errors import DeliveryError
 from duestream.local.wire.aws_calls import Operation
 
 MAX_CONNECTIONS = 16
 CONNECT_TIMEOUT_SECONDS = 10
 READ_TIMEOUT_SECONDS = 60
-#: So much of an error is told.
-MAX_TOLD_CHARACTERS = 500
 
 #: An access key id and its secret, for endpoints that look at neither.
 ANY_KEY = ("duestream", "duestream")
-#: Codes with a status of 4xx after which a later attempt may go well (botocore's own list, and IAM's slowness).
-_THROTTLED = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "SlowDown", "ProvisionedThroughputExceeded")
-#: How the codes of AWS's services begin that say that the request itself is wrong. Whatever is not among these is
-#: tried again: what is missing may be made later, and a permission granted.
-_WRONG_REQUEST = ("Validation", "Invalid", "Malformed", "Missing", "Unknown", "Serialization", "UnsupportedOperation")
-#: The exceptions to that: credentials that have run out or are not known yet.
-_MENDED_LATER = frozenset({"InvalidClientTokenId", "InvalidSignatureException", "MissingAuthenticationToken"})
-#: In answers of status 200: how many of a batch were refused.
-_FAILED_COUNTS = ("FailedEntryCount", "FailedRecordCount", "FailedPutCount")
 
 
 class AwsSender:
@@ -80,7 +70,7 @@ class AwsSender:
             # What client.put_events() and all of its like do.
             answer = client._make_api_call(operation.name, dict(request))  # noqa: SLF001
         except ClientError as error:
-            raise _refusal(error) from error
+            raise refusal(error.response) from error
         except BotoCoreError as error:
             raise _not_sent(error) from error
         _check_answer(answer)
@@ -166,20 +156,6 @@ def _is_here(url: str) -> bool:
     return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
 
 
-def _refusal(error: ClientError) -> DeliveryError:
-    facts = error.response.get("Error", {})
-    code, message = str(facts.get("Code") or "Unknown"), str(facts.get("Message") or "no reason given")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return DeliveryError(code, message[:MAX_TOLD_CHARACTERS], retryable=not _is_permanent(code, status))
-
-
-def _is_permanent(code: str, status: int) -> bool:
-    """Whether the request itself is refused, and would be again."""
-    if status >= 500 or status in (408, 429) or code in _MENDED_LATER or any(word in code for word in _THROTTLED):
-        return False
-    return code.rpartition(".")[2].startswith(_WRONG_REQUEST) or status == 413
-
-
 def _not_sent(error: BotoCoreError) -> DeliveryError:
     text = " ".join(str(error).split())[:MAX_TOLD_CHARACTERS]
     match error:
@@ -195,19 +171,8 @@ def _not_sent(error: BotoCoreError) -> DeliveryError:
 
 
 def _check_answer(answer: dict[str, Any]) -> None:
-    """An answer of 200 may still say that what was sent was not taken.
-
-    Raises:
-        DeliveryError: so it does.
-    """
+    """Close what nobody reads: it would keep its connection. Raises DeliveryError: it was not taken after all."""
     for value in answer.values():
         if hasattr(value, "close"):
-            value.close()  # a body that nobody reads would keep its connection
-    if not any(answer.get(count) for count in _FAILED_COUNTS):
-        return
-    entries = answer.get("Entries") or answer.get("Records") or answer.get("RequestResponses") or []
-    for entry in entries:
-        if code := entry.get("ErrorCode"):
-            message = str(entry.get("ErrorMessage") or "no reason given")[:MAX_TOLD_CHARACTERS]
-            raise DeliveryError(str(code), message, retryable=not _is_permanent(str(code), 400))
-    raise DeliveryError("PartialFailure", "a part of the request was not taken", retryable=True)
+            value.close()
+    check_answer(answer)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from duestream.clock import from_ms
+from duestream.core.context import with_context
 from duestream.core.deliverable import CALLS, parse_target_arn
 from duestream.core.service_targets import WHEN_DUE_ENDING
 from duestream.core.target import HTTP_DESTINATION
@@ -117,20 +118,3 @@ def _checked_members(service: str, action: str, parameters: Mapping[str, Any]) -
         if unknown:
             raise ValidationException(f"{service}:{action} does not take {', '.join(unknown)} in a schedule's input")
     return parameters
-
-
-def with_context(text: str, attempt: Attempt) -> str:
-    """Replace EventBridge Scheduler's context attributes.
-
-    https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
-    """
-    if "<aws.scheduler." not in text:
-        return text
-    for keyword, value in (
-        ("schedule-arn", attempt.schedule_arn),
-        ("scheduled-time", attempt.scheduled_time),
-        ("execution-id", attempt.execution_id),
-        ("attempt-number", str(attempt.number)),
-    ):
-        text = text.replace(f"<aws.scheduler.{keyword}>", value)
-    return text

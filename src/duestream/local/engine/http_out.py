@@ -2,35 +2,25 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from duestream.core.http_rules import (
+    CONNECT_TIMEOUT_SECONDS,
+    MAX_RESPONSE_BYTES,
+    TIMEOUT_SECONDS,
+    checked_headers,
+    one_line,
+    refused_by,
+)
 from duestream.errors import DeliveryError
 from duestream.version import __version__
 
-#: The whole exchange, and making the connection.
-TIMEOUT_SECONDS = 30.0
-CONNECT_TIMEOUT_SECONDS = 10.0
 MAX_CONNECTIONS = 64
 MAX_CONNECTIONS_PER_HOST = 16
-#: So much of an answer is read; the connection is closed on what is longer.
-MAX_RESPONSE_BYTES = 64 * 1024
-#: So much of it is told in an error.
-MAX_TOLD_CHARACTERS = 500
-MAX_RETRY_AFTER_SECONDS = 24 * 60 * 60.0
-
-#: Beside 5xx: the request timed out, came too early, was one too many. A later one may go well.
-_RETRYABLE_STATUSES = frozenset({408, 425, 429})
-_HEADER_NAME = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
-#: Visible characters, spaces and tabs; no control character can end the header.
-_HEADER_VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
 _WRITTEN_OUT = re.compile(r"[!#-;=?-\[\]_a-z~]+")
-#: These describe the connection and the body's length, which are the client's business.
-_REFUSED_HEADERS = frozenset({"connection", "content-length", "te", "trailer", "transfer-encoding", "upgrade"})
 
 
 class HttpSender:
@@ -64,7 +54,7 @@ class HttpSender:
         """
         target = _checked_url(url)
         all_headers = CIMultiDict({"User-Agent": f"duestream/{__version__}"})
-        for name, value in (*_checked_headers(headers), *_checked_headers({"Idempotency-Key": delivery_id})):
+        for name, value in (*checked_headers(headers), *checked_headers({"Idempotency-Key": delivery_id})):
             all_headers[name] = value  # once, however its letters are written
         try:
             async with self._open_session().request(
@@ -82,9 +72,9 @@ class HttpSender:
         except TimeoutError as error:
             raise DeliveryError("Timeout", f"no answer from {target.host} in time", retryable=True) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise DeliveryError("ConnectionError", _one_line(str(error)), retryable=True) from error
+            raise DeliveryError("ConnectionError", one_line(str(error)), retryable=True) from error
         except ValueError as error:  # aiohttp's word for what it will not send, such as a method of two words
-            raise DeliveryError("InvalidRequest", _one_line(str(error)), retryable=False) from error
+            raise DeliveryError("InvalidRequest", one_line(str(error)), retryable=False) from error
 
     async def close(self) -> None:
         """Close the kept connections."""
@@ -118,31 +108,7 @@ async def _drain(response: aiohttp.ClientResponse) -> bytes:
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> DeliveryError:
-    status = response.status
-    text = _one_line((await _drain(response)).decode("utf-8", "replace"))
-    message = f"{response.reason or 'no reason given'}: {text}" if text else response.reason or "no reason given"
-    if 300 <= status < 400:
-        message = f"redirects to {_one_line(response.headers.get('Location', 'nowhere'))}, which is not followed"
-    is_retryable = status >= 500 or status in _RETRYABLE_STATUSES
-    return DeliveryError(
-        str(status),
-        message,
-        retryable=is_retryable,
-        retry_after=_retry_after(response.headers) if is_retryable else None,
-    )
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, as the far side asked (RFC 9110, 10.2.3); a moment is counted from the answer's own Date."""
-    text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:10]), MAX_RETRY_AFTER_SECONDS)
-    try:
-        until, since = parsedate_to_datetime(text), parsedate_to_datetime(headers.get("Date", ""))
-    except ValueError:
-        return None
-    moments = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in (until, since)]
-    return min(max((moments[0] - moments[1]).total_seconds(), 0.0), MAX_RETRY_AFTER_SECONDS)
+    return refused_by(response.status, response.reason, response.headers, await _drain(response))
 
 
 def _checked_url(url: str) -> URL:
@@ -154,19 +120,3 @@ def _checked_url(url: str) -> URL:
     if target.scheme not in ("http", "https") or not target.host:
         raise DeliveryError("InvalidUrl", f"{url} is no http:// or https:// URL", retryable=False)
     return target
-
-
-def _checked_headers(headers: Mapping[str, object]) -> list[tuple[str, str]]:
-    checked = []
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name) or name.lower() in _REFUSED_HEADERS:
-            raise DeliveryError("InvalidHeader", f"header {name!r} cannot be set", retryable=False)
-        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-            raise DeliveryError("InvalidHeader", f"header {name} is no text, or not in one line", retryable=False)
-        checked.append((name, value))
-    return checked
-
-
-def _one_line(text: str) -> str:
-    """The far side's words in one line, and not too many of them."""
-    return " ".join(text.split())[:MAX_TOLD_CHARACTERS]

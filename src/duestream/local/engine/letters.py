@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 
 from duestream.clock import from_ms
+from duestream.core.context import with_context
 from duestream.core.json_text import moment_text
 from duestream.core.outcome import Failure, GiveUp, dead_letter_attributes
 from duestream.core.planner import DeadLetterRecord, stream_dead_letter_queue
 from duestream.core.schedule import schedule_name
 from duestream.errors import ServiceError
 from duestream.local.engine import counts
-from duestream.local.engine.call import Attempt, with_context
+from duestream.local.engine.call import Attempt
 from duestream.local.store import dead_letters, queues
 from duestream.local.store.dead_letters import NewLetter
 from duestream.local.store.message_contents import size_bytes

@@ -5,7 +5,7 @@ EventBridge Scheduler names services as the SDKs for Java 2 and JavaScript 3 do 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from botocore.utils import CLIENT_NAME_TO_HYPHENIZED_SERVICE_ID_OVERRIDES
 
 from duestream.core.deliverable import Members
+from duestream.core.request_shape import shaped_request
 from duestream.errors import ValidationException
 from duestream.local.wire.models import available_services, operation_names, service_model
 
@@ -91,39 +92,7 @@ def to_request(operation: Operation, parameters: Mapping[str, Any], *, token: st
         token: for members that make a repeated request the same one, where the input has none of its own.
     """
     shape = service_model(operation.service).operation_model(operation.name).input_shape
-    if shape is None:
-        return {}
-    request: dict[str, Any] = _value(shape, parameters)
-    for name, member in shape.members.items():
-        if member.metadata.get("idempotencyToken") and name not in request and _fits(member, token):
-            request[name] = token
-    return request
-
-
-def _value(shape: Any, value: Any) -> Any:
-    match shape.type_name:
-        case "structure" if isinstance(value, Mapping) and not getattr(shape, "is_document_type", False):
-            return dict(_members(shape, value))
-        case "list" if isinstance(value, list):
-            return [_value(shape.member, one) for one in value]
-        case "map" if isinstance(value, Mapping):
-            return {key: _value(shape.value, one) for key, one in value.items()}
-        case "blob" if isinstance(value, str):
-            return value.encode()
-    return value
-
-
-def _members(shape: Any, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    names = {name.lower(): name for name in shape.members}
-    for given, one in value.items():
-        name = given if given in shape.members else names.get(given.lower())
-        # What the model does not know goes on as it is: botocore says so in its own words.
-        yield (given, one) if name is None else (name, _value(shape.members[name], one))
-
-
-def _fits(shape: Any, token: str) -> bool:
-    least, most = shape.metadata.get("min", 0), shape.metadata.get("max", len(token))
-    return bool(least <= len(token) <= most)
+    return shaped_request(shape, parameters, token=token)
 
 
 def _upper_first(name: str) -> str:
