@@ -293,3 +293,22 @@ def test_message_move_tasks_with_boto3(manual_server: RunningServer) -> None:
     assert caught.value.response["Error"]["Code"] == "InvalidParameterValue"
     with pytest.raises(sqs.exceptions.ResourceNotFoundException):
         sqs.list_message_move_tasks(SourceArn=f"{arn}-none")
+
+
+def test_what_sqs_moved_into_an_apps_queue_is_listed_and_goes_back_where_it_was(up: Callable[..., Any]) -> None:
+    with up() as server:
+        sqs = server.client("sqs")
+        policy = {"deadLetterTargetArn": f"arn:aws:sqs:{REGION}:000000000000:clinic-dead-letters", "maxReceiveCount": 1}
+        url = sqs.create_queue(QueueName="orders", Attributes={"RedrivePolicy": json.dumps(policy)})["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody="order 1")
+        assert len(sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]) == 1
+        assert "Messages" not in sqs.receive_message(QueueUrl=url)
+        (letter,) = server.json("dead-letters", "list", "--kind", "message")["letters"]
+        shown = server.run("dead-letters", "show", str(letter["id"])).stdout
+        assert "a message of another queue, waiting, in clinic-dead-letters" in shown
+        assert "queue it was in   orders" in shown
+        assert "orders" in server.run("dead-letters", "list").stdout
+        ended = server.run("dead-letters", "redrive", "--all", "--kind", "message")
+        assert (ended.returncode, "redriven: it is in queue orders again" in ended.stdout) == (0, True), ended.stdout
+        assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "order 1"
+        assert server.run("dead-letters", "list", "--kind", "letter").returncode == 2

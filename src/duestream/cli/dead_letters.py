@@ -17,6 +17,8 @@ CHUNK = 100
 PAGE = 100
 #: Beside a pipe there is no terminal to fit into, and cut words help nobody.
 WIDTH_WITHOUT_TERMINAL = 240
+#: The kinds of letters, in words.
+_KINDS = {"delivery": "delivery", "record": "stream record", "message": "message of another queue"}
 #: What became of a letter, and in which words.
 _DONE = {"redriven": "redriven", "dropped": "dropped", "refused": "left", "in flight": "left", "gone": "not found"}
 
@@ -41,8 +43,8 @@ class Wanted:
         Raises:
             SettingsError: one of them cannot be used.
         """
-        if self.kind not in (None, "delivery", "record"):
-            raise SettingsError(f"--kind {self.kind!r} is none. Write delivery or record.")
+        if self.kind not in (None, *_KINDS):
+            raise SettingsError(f"--kind {self.kind!r} is none. Write delivery, record or message.")
         older, newer = self.older_than, self.newer_than
         return {
             "rule": self.rule,
@@ -161,7 +163,7 @@ def _print_table(letters: Iterable[Mapping[str, Any]]) -> None:
             letter["kind"],
             letter["state"],
             age_text(letter["age_seconds"]),
-            letter["rule"] or letter["schedule"],
+            letter["rule"] or letter["schedule"] or letter.get("source_queue") or "",
             item_text(letter["table"], letter["key"]),
             str(letter.get("attempts") or ""),
             letter["reason"],
@@ -171,17 +173,19 @@ def _print_table(letters: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _shown(letter: Mapping[str, Any]) -> Iterator[str]:
-    what = "delivery" if letter["kind"] == "delivery" else "stream record"
-    yield f"dead letter {letter['id']}: a {what}, {letter['state']}, in {letter['queue']}"
+    yield f"dead letter {letter['id']}: a {_KINDS[letter['kind']]}, {letter['state']}, in {letter['queue']}"
+    is_message = letter["kind"] == "message"
     for label, value in (
         ("reason", letter["reason"]),
         ("rule", letter["rule"]),
         ("item", item_text(letter["table"], letter["key"])),
         ("schedule", letter["schedule"]),
+        ("queue it was in", letter.get("source_queue")),
+        ("received", f"{letter['received']} times" if is_message else None),
         ("target", letter.get("target_arn")),
         ("due at", letter.get("due_at")),
         ("attempts", letter.get("attempts")),
-        ("given up at", letter["sent_at"]),
+        ("sent at" if is_message else "given up at", letter["sent_at"]),
         ("visible again at", letter.get("visible_at")),
         ("delivery id", letter.get("delivery_id")),
         ("redrives", letter.get("redrives")),

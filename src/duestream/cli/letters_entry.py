@@ -32,7 +32,13 @@ _Rule = Annotated[str | None, typer.Option(metavar="NAME", help="Those of this r
 _Error = Annotated[str | None, typer.Option(metavar="TEXT", help="Those with this text in the error's code or words.")]
 _Older = Annotated[str | None, typer.Option(metavar="AGE", help="Those given up longer ago: 90s, 15m, 2h, 7d.")]
 _Newer = Annotated[str | None, typer.Option(metavar="AGE", help="Those given up since then.")]
-_Kind = Annotated[str | None, typer.Option(metavar="delivery|record", help="Failed deliveries, or stream records.")]
+_Kind = Annotated[
+    str | None,
+    typer.Option(
+        metavar="delivery|record|message",
+        help="Failed deliveries, stream records, or messages that SQS moved there out of other queues.",
+    ),
+]
 _Table = Annotated[str | None, typer.Option(metavar="NAME", help="Those of this table's items.")]
 
 letters = typer.Typer(rich_markup_mode=None)

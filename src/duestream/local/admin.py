@@ -66,8 +66,8 @@ async def list_letters(context: RequestContext, request: HttpRequest) -> HttpRes
     limit = _number(asked, "limit")
     if limit is not None and not 1 <= limit <= letter_box.MAX_PAGE:
         raise ValidationException(f"limit is 1 to {letter_box.MAX_PAGE}.")
-    if asked.get("kind") not in (None, "delivery", "record"):
-        raise ValidationException("kind is delivery or record.")
+    if asked.get("kind") not in (None, *letter_box.KINDS):
+        raise ValidationException("kind is delivery, record or message.")
     older, newer = _number(asked, "older_than_seconds"), _number(asked, "newer_than_seconds")
     wanted = LetterFilter(
         kind=asked.get("kind"),

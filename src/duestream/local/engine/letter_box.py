@@ -8,7 +8,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import apsw
 import msgspec
@@ -19,12 +19,16 @@ from duestream.core.json_text import moment_text
 from duestream.core.record import Item
 from duestream.errors import ValidationException
 from duestream.local.store import dead_letters, messages, queues, schedules, tables
-from duestream.local.store.dead_letters import Letter, LetterKind
+from duestream.local.store.dead_letters import Letter
 from duestream.local.store.messages import FROM_THE_FIRST, Message, Position
+from duestream.local.store.move_tasks import SOURCE_ATTRIBUTE
 
 #: What a delivery's letter always has among its message attributes.
 DELIVERY_ATTRIBUTES = frozenset({"SCHEDULE_ARN", "TARGET_ARN", "ERROR_CODE"})
 MAX_PAGE = 500
+#: ``message``: one that SQS moved there out of another queue, by that queue's redrive policy.
+FoundKind = Literal["delivery", "record", "message"]
+KINDS: tuple[FoundKind, ...] = ("delivery", "record", "message")
 #: So many messages are looked at for one page at the most; the next page goes on.
 MAX_LOOKED_AT = 500
 
@@ -35,7 +39,7 @@ class FoundLetter:
 
     queue_name: str
     message: Message
-    kind: LetterKind
+    kind: FoundKind
     kept: Letter | None
     #: Of a stream record: the letter, uncut where it was kept.
     content: Mapping[str, Any]
@@ -44,6 +48,12 @@ class FoundLetter:
     def id(self) -> int:
         """Its number."""
         return self.message.row_id
+
+    @property
+    def source_queue(self) -> str | None:
+        """The queue that a redrive policy took it out of."""
+        arn = self.message.system_attributes.get(SOURCE_ATTRIBUTE)
+        return None if arn is None else queues.queue_name_of(arn)
 
     def state(self, now_ms: int) -> str:
         """``waiting``, ``in flight`` (somebody received it) or ``delayed``."""
@@ -99,7 +109,11 @@ def read_letter(connection: apsw.Connection, queue_name: str, message: Message) 
     if message.attributes.keys() >= DELIVERY_ATTRIBUTES:
         return FoundLetter(queue_name, message, "delivery", None, {})
     content = _record_letter(message.body)
-    return None if content is None else FoundLetter(queue_name, message, "record", None, content)
+    if content is not None:
+        return FoundLetter(queue_name, message, "record", None, content)
+    if SOURCE_ATTRIBUTE in message.system_attributes:
+        return FoundLetter(queue_name, message, "message", None, {})
+    return None
 
 
 def _record_letter(body: str) -> dict[str, Any] | None:
@@ -204,6 +218,10 @@ def facts_of(connection: apsw.Connection, letter: FoundLetter, now_ms: int) -> d
             "schedule": None if kept is None else f"{kept.schedule_group}/{kept.schedule_name}",
             "reason": f"{letter.content['kind']}: {letter.content['reason']}",
         }
+    if letter.kind == "message":
+        reason = f"it was received too often in queue {letter.source_queue}, and not deleted"
+        nothing = dict.fromkeys(("rule", "table", "key", "schedule"))
+        return facts | nothing | {"source_queue": letter.source_queue, "reason": reason}
     return facts | (_facts_of_delivery(letter) if kept is None else kept_facts(connection, kept))
 
 

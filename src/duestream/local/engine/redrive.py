@@ -2,7 +2,8 @@
 
 So a letter that is redriven twice at once is redriven once, and one that is in flight (somebody received it through
 SQS) is left to who has it. A delivery becomes a one-time schedule that is due now, with the request of the letter
-and the retry policy anew. A stream record is planned again, by the rule as it is now.
+and the retry policy anew. A stream record is planned again, by the rule as it is now. A message that SQS took out of
+another queue goes back there.
 
 What an item says now counts more than what was given up: a record whose item has changed since is dropped, as the
 newer records have been planned; a rule's delivery whose item is gone, or has a newer schedule of that rule, is
@@ -25,7 +26,17 @@ from duestream.local.engine import counts
 from duestream.local.engine.call import service_and_action
 from duestream.local.engine.letter_box import FoundLetter, find_letter, moment, redrive_name
 from duestream.local.engine.poller import Poller
-from duestream.local.store import dead_letters, items, messages, queues, schedule_groups, schedules, streams, tables
+from duestream.local.store import (
+    dead_letters,
+    items,
+    messages,
+    move_tasks,
+    queues,
+    schedule_groups,
+    schedules,
+    streams,
+    tables,
+)
 from duestream.local.store.schedules import ItemIdentity
 from duestream.local.store.store import Store
 from duestream.local.store.streams import decode_image
@@ -89,6 +100,8 @@ class Redriver:
                 return present
             if present.kind == "delivery":
                 return self._redrive_delivery(tx, named, present, dry_run=dry_run, force=force)
+            if present.kind == "message":
+                return self._move_back(tx, named, present, dry_run=dry_run)
             if not isinstance(replanned, _Replanned):
                 assert replanned is not None, "a letter does not change its kind"
                 return self._put_away(tx, present, replanned, dry_run=dry_run)
@@ -119,7 +132,7 @@ class Redriver:
             return ended
         now_ms = self._clock.now_ms()
         messages.remove_message(tx, letter.message, now_ms=now_ms)
-        if ended.result == "redriven":
+        if ended.result == "redriven" and letter.kind != "message":  # that is no delivery of a schedule's
             group_name = ended.schedule.partition("/")[0] if ended.schedule else str(letter.content["app"])
             counts.redriven(tx, group_name, now_ms)
         if letter.kept is not None:
@@ -192,6 +205,18 @@ class Redriver:
         if newer is not None and newer.due_at_ms is not None:
             return f"the item has changed since: what it says now is due at {moment(newer.due_at_ms)}"
         return None
+
+    # Messages of other queues --------------------------------------------------------------------------
+
+    def _move_back(self, tx: Transaction, named: str, letter: FoundLetter, *, dry_run: bool) -> Redriven:
+        """Send the message to the queue that it was moved out of, as SQS's own message move tasks do."""
+        name, now_ms = str(letter.source_queue), self._clock.now_ms()
+        source = queues.get_queue(tx.connection, name)
+        if source is None:
+            return Redriven(named, "refused", f"its queue {name} is gone")
+        if not dry_run:
+            move_tasks.move_message(tx, letter.message, source, now_ms=now_ms)
+        return Redriven(named, "redriven", f"it is in queue {name} again")
 
     # Stream records ------------------------------------------------------------------------------------
 

@@ -120,7 +120,7 @@ def move_chunk(tx: Transaction, row_id: int, *, now_ms: int) -> int | None:
     moved = 0
     try:
         for message in messages[:limit]:
-            _move(tx, message, _destination(tx, task, message), now_ms)
+            move_message(tx, message, _destination(tx, task, message), now_ms=now_ms)
             moved += 1
     except _CannotMoveError as error:
         end_task(tx, task, "FAILED", now_ms=now_ms, reason=str(error))
@@ -146,7 +146,8 @@ def _destination(tx: Transaction, task: MoveTask, message: Message) -> Queue:
     return queue
 
 
-def _move(tx: Transaction, message: Message, destination: Queue, now_ms: int) -> None:
+def move_message(tx: Transaction, message: Message, destination: Queue, *, now_ms: int) -> None:
+    """Take a message out of its queue and send it to another one, as a new message."""
     remove_message(tx, message, now_ms=now_ms)
     system_attributes = {name: text for name, text in message.system_attributes.items() if name != SOURCE_ATTRIBUTE}
     append_message(
