@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from duestream.cli.letters_entry import DEFAULT_ENDPOINT_URL, EndpointUrl, letters
+from duestream.cli.upkeep_entry import upkeep
 from duestream.errors import Error, RuleError, SettingsError
 from duestream.version import __version__
 
@@ -257,3 +258,4 @@ def why(
 
 
 cli.add_typer(letters, name="dead-letters")
+cli.add_typer(upkeep)

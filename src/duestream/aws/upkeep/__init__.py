@@ -1,0 +1,1 @@
+"""What tends an app that is deployed: status, logs, backfill, reconcile, cost."""
