@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,3 +142,17 @@ def aws(tmp_path: Path) -> Callable[..., Any]:
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     return run
+
+
+@pytest.fixture(scope="session")
+def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `node_modules` folder with AWS's SDK for JavaScript."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("there is no node and npm on this machine")
+    folder = tmp_path_factory.mktemp("sdk")
+    command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), "@aws-sdk/client-scheduler"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=folder)
+    if done.returncode != 0:
+        pytest.skip(f"npm could not install the SDK: {done.stderr[-300:]}")
+    return folder / "node_modules"

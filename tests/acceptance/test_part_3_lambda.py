@@ -4,8 +4,6 @@ And the same tour with a handler in Python. Both with the AWS CLI against `duest
 """
 
 import json
-import shutil
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -91,20 +89,6 @@ import os, subprocess
 def handler(event, context):
     return [os.getpid(), subprocess.Popen(["sleep", "600"]).pid]
 """
-
-
-@pytest.fixture(scope="module")
-def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A `node_modules` folder with AWS's SDK for JavaScript."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("there is no node and npm on this machine")
-    folder = tmp_path_factory.mktemp("sdk")
-    command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), "@aws-sdk/client-scheduler"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=folder)
-    if done.returncode != 0:
-        pytest.skip(f"npm could not install the SDK: {done.stderr[-300:]}")
-    return folder / "node_modules"
 
 
 def play(running: Up, aws: Callable[..., Any], folder: Path, file_name: str, code: str, runtime: str) -> None:

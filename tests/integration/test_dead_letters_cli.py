@@ -218,7 +218,7 @@ def test_with_credentials_the_commands_sign(up: Callable[..., Any], tmp_path: Pa
         (("dead-letters", "redrive", "1", "--all"), 2, "or say --all"),
         (("dead-letters", "drop", "1", "--rule", "x"), 2, "say --all with them"),
         (("dead-letters", "list", "--newer-than", "soon"), 2, "is no length of time"),
-        (("dead-letters", "list", "--kind", "email"), 2, "Write delivery or record"),
+        (("dead-letters", "list", "--kind", "email"), 2, "Write delivery, record or message"),
         (("dead-letters", "list", "--limit", "0"), 2, "--limit"),
         (("dead-letters", "lst"), 2, "lst"),
     ],
