@@ -4,8 +4,6 @@ A dead-letter queue is a standard queue, as EventBridge Scheduler asks for. What
 letter that it refuses all the same is dropped with that reason, and never holds anything up.
 """
 
-import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +11,7 @@ import msgspec
 
 from duestream.clock import from_ms
 from duestream.core.context import with_context
-from duestream.core.json_text import moment_text
+from duestream.core.dead_letter import MIN_MESSAGE_CHARACTERS, letter_json, record_letter, record_letter_text
 from duestream.core.outcome import Failure, GiveUp, dead_letter_attributes
 from duestream.core.planner import DeadLetterRecord, stream_dead_letter_queue
 from duestream.core.schedule import schedule_name
@@ -29,11 +27,6 @@ from duestream.local.store.writer import Transaction
 
 #: So much of the body is kept before the error's text is.
 MIN_BODY_BYTES = 256
-#: An error's text is not cut below this.
-MIN_MESSAGE_CHARACTERS = 16
-
-#: Characters that SQS refuses in a body; JSON can say them otherwise.
-_NOT_TAKEN = re.compile("[\ud800-\udfff\ufffe\uffff]")
 #: A dead letter is kept as long as SQS allows: 14 days.
 DEAD_LETTER_RETENTION_SECONDS = 14 * 24 * 3600
 
@@ -75,7 +68,7 @@ def put_delivery_letter(
         failure=failure,
         exhausted=decision.exhausted,
     )
-    body, wire = _fitted(queue, json_text(parameters), attributes)
+    body, wire = _fitted(queue, letter_json(parameters), attributes)
     if "Input" in target:  # as the target was asked: the context attributes are those of the last attempt
         schedule["Target"] = {**target, "Input": with_context(target["Input"], attempt)}
     letter = NewLetter(
@@ -112,22 +105,7 @@ def put_record_letter(
     if queue is None:
         retention = {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_SECONDS)}
         queue = queues.create_queue(tx, name, region=region, attributes=retention, now_ms=now_ms)
-    content = {
-        "app": rule.app_name,
-        "rule": rule.name,
-        "location": rule.location,
-        "kind": letter.kind,
-        "reason": letter.reason,
-        "record": {
-            "tableName": record.table_name,
-            "eventName": str(record.event_name),
-            "sequenceNumber": record.sequence_number,
-            "writtenAt": None if record.created_at is None else moment_text(record.created_at),
-            "keys": record.keys,
-            "newImage": record.new_image,
-            "oldImage": record.old_image,
-        },
-    }
+    content = record_letter(letter)
     new = NewLetter(
         kind="record",
         queue_name=name,
@@ -138,7 +116,8 @@ def put_record_letter(
         content=msgspec.json.encode(content),
         reason=f"{letter.kind}: {letter.reason}",
     )
-    return put_letter(tx, queue, new, record_body(queue, content), None, now_ms=now_ms)
+    body = record_letter_text(content, limit_bytes=queue.number("MaximumMessageSize"))
+    return put_letter(tx, queue, new, body, None, now_ms=now_ms)
 
 
 def put_letter(
@@ -154,31 +133,6 @@ def put_letter(
     # In a standard queue the message's row is the last that sending inserts.
     dead_letters.put_letter(tx, letter, row_id=tx.last_id(), message_id=sent.message_id, now_ms=now_ms)
     return None
-
-
-def record_body(queue: Queue, letter: Mapping[str, Any]) -> str:
-    """A stream record's letter as it fits into the queue: without the old image, then without the new one, then
-    with a short reason."""
-    limit_bytes = queue.number("MaximumMessageSize")
-    record = dict(letter["record"])
-    cut = {**letter, "record": record}
-    for image in ("oldImage", "newImage"):
-        text = json_text(cut)
-        if len(text.encode()) <= limit_bytes:
-            return text
-        del record[image]
-    text = json_text(cut)
-    surplus = len(text.encode()) - limit_bytes
-    if surplus > 0:
-        reason = str(letter["reason"])
-        text = json_text({**cut, "reason": reason[: max(MIN_MESSAGE_CHARACTERS, len(reason) - surplus)]})
-    return text
-
-
-def json_text(value: Any) -> str:
-    """JSON as it stands in letters."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return _NOT_TAKEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _fitted(queue: Queue, body: str, attributes: dict[str, str]) -> tuple[str, WireAttributes]:
