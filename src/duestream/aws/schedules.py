@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
-from duestream.aws.calls import Call, SignedCalls
+from duestream.aws.signed_calls import Call, SignedCalls
 from duestream.aws.failures import CallError, Meaning
 
 #: ListSchedules, MaxResults.

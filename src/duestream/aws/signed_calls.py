@@ -1,0 +1,130 @@
+"""Signed calls to one service of AWS's over kept connections: what boto3 does, for a fraction of its time.
+
+A call through a boto3 client costs about a millisecond of processor time, and threads do not share that out: it is
+what bounds a function that makes a thousand calls. Here it is the signature, which is botocore's own, and urllib3,
+on which botocore stands as well. Endpoint, region and credentials are those that botocore finds, and proxies and
+certificates are taken from where it takes them.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.httpsession import ProxyConfiguration, get_cert_path
+from botocore.session import Session
+from botocore.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError
+
+from duestream.aws.failures import CallError
+
+CONNECT_SECONDS = 3.0
+#: EventBridge Scheduler answers within tens of milliseconds; whoever is still waiting then waits for nothing.
+READ_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request of a REST service with JSON.
+
+    Args:
+        method: HTTP's.
+        path: parts of the path, unquoted.
+        query: its parameters.
+        body: JSON; None: none.
+    """
+
+    method: str
+    path: tuple[str, ...]
+    query: Mapping[str, str]
+    body: Mapping[str, Any] | None
+
+
+class SignedCalls:
+    """Calls to one service. May be used by several threads.
+
+    Args:
+        session: botocore's, which knows credentials, profile and endpoints.
+        service: botocore's name of the service.
+        region: where it is called.
+        endpoint_url: None: what the environment or the profile says, or else AWS's own.
+        connections: how many are kept.
+    """
+
+    def __init__(
+        self, session: Session, service: str, *, region: str, endpoint_url: str | None, connections: int
+    ) -> None:
+        # Retries are ours alone: whoever retries knows how much time is left, and what the others met.
+        config = Config(retries={"total_max_attempts": 1}, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
+        self.client = session.create_client(service, region_name=region, endpoint_url=endpoint_url, config=config)
+        self._session = session
+        self._service, self._region = self.client.meta.service_model.signing_name, region
+        self._endpoint_url = self.client.meta.endpoint_url.rstrip("/")
+        self._pool = _pool(session, self._endpoint_url, connections)
+
+    def send(self, call: Call, *, seconds: float | None = None) -> bytes:
+        """The body of the answer.
+
+        Args:
+            call: what to ask.
+            seconds: how long to wait for an answer at most.
+
+        Raises:
+            CallError: AWS refused it, or there was no answer: then nobody knows whether it was done.
+        """
+        path = "/" + "/".join(quote(part, safe="-_.~") for part in call.path)
+        url = f"{self._endpoint_url}{path}" + (f"?{urlencode(call.query)}" if call.query else "")
+        body = b"" if call.body is None else json.dumps(call.body, separators=(",", ":")).encode()
+        headers = self._signed_headers(call.method, url, body, has_body=call.body is not None)
+        read_seconds = READ_SECONDS if seconds is None else max(min(seconds, READ_SECONDS), 0.1)
+        timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, read_seconds), read=read_seconds)
+        try:
+            answer = self._pool.urlopen(
+                call.method, url, body=body, headers=headers, timeout=timeout, retries=False, redirect=False
+            )
+        except HTTPError as error:
+            raise CallError("ConnectionError", f"{type(error).__name__}: {error}") from error
+        if answer.status >= 300:
+            raise error_of(answer.status, answer.headers, answer.data)
+        return answer.data
+
+    def _signed_headers(self, method: str, url: str, body: bytes, *, has_body: bool) -> dict[str, str]:
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            raise CallError("NoCredentials", "there are no credentials to sign with", 403)
+        headers = {"Content-Type": "application/json"} if has_body else {}
+        request = AWSRequest(method=method, url=url, data=body, headers=headers)
+        SigV4Auth(credentials.get_frozen_credentials(), self._service, self._region).add_auth(request)
+        return dict(request.headers.items())
+
+
+def error_of(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
+    """An answer that is an error, by its header or else by its body."""
+    try:
+        members = json.loads(body)
+    except ValueError:
+        members = {}
+    if not isinstance(members, dict):
+        members = {}
+    code = headers.get("x-amzn-errortype") or members.get("__type") or members.get("code") or f"Http{status}"
+    code = str(code).split(":")[0].rpartition("#")[2]
+    return CallError(code, str(members.get("Message") or members.get("message") or ""), status)
+
+
+def _pool(session: Session, endpoint_url: str, connections: int) -> urllib3.PoolManager:
+    """Kept connections, with the proxy and the certificates that botocore would take."""
+    settings: dict[str, Any] = {"maxsize": connections, "num_pools": 1}
+    if endpoint_url.startswith("https:"):
+        bundle = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True
+        settings |= {"cert_reqs": "CERT_REQUIRED", "ca_certs": get_cert_path(bundle)}
+    proxies = ProxyConfiguration(proxies=get_environ_proxies(endpoint_url))
+    proxy_url = proxies.proxy_url_for(endpoint_url)
+    if proxy_url is None:
+        return urllib3.PoolManager(**settings)
+    return urllib3.ProxyManager(proxy_url, proxy_headers=proxies.proxy_headers_for(proxy_url), **settings)
