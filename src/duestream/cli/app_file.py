@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -22,8 +23,28 @@ offers = app.table("Offers", partition_key="id")
 offers.rule("EXPIRES_AT", DeleteItem())"""
 
 
+@dataclass(frozen=True, slots=True)
+class AppFile:
+    """An app, and where it was found.
+
+    Args:
+        app: the app.
+        path: the rule file.
+        name: the app's name in that file.
+    """
+
+    app: App
+    path: Path
+    name: str
+
+
 def load_app(named: str) -> App:
-    """The app that a rule file declares.
+    """The app that a rule file declares; see `load_app_file`."""
+    return load_app_file(named).app
+
+
+def load_app_file(named: str) -> AppFile:
+    """The app that a rule file declares, and where it stands there.
 
     The file's folder comes first on the path while it is loaded, as for a script, so that it can import its
     neighbours; afterwards it stays at the end, where functions that import later still find them and nothing of
@@ -39,14 +60,15 @@ def load_app(named: str) -> App:
     _check_path(path, named)
     apps = _apps_in(_load(path.resolve()))
     if name is not None:
-        return _named(apps, path, name)
+        return AppFile(_named(apps, path, name), path, name)
     different = {id(app): app for app in apps.values()}
     if not different:
         raise RuleError(f"there is no App in {path}", remedy=f"Declare one, for example:\n\n{EXAMPLE}")
     if len(different) > 1:
         choices = ", ".join(f"{path}:{name}" for name in apps)
         raise RuleError(f"{path} has {len(different)} apps", remedy=f"Say which one: {choices}.")
-    return next(iter(different.values()))
+    first, app = next(iter(apps.items()))
+    return AppFile(app, path, first)
 
 
 def _split(named: str) -> tuple[Path, str | None]:
