@@ -1,6 +1,5 @@
-"""Where time comes from. Nothing else in the package asks the system for it or sleeps."""
+"""Where time comes from. Nothing else in the package asks the system for it; what sleeps by it is in `alarm`."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -90,31 +89,3 @@ class ManualClock:
         self._now_ms = to_ms(to)
         for callback in self._callbacks:
             callback()
-
-
-class Alarm:
-    """A sleep that can be cut short. A ring that comes before the sleep is not lost."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._rung = asyncio.Event()
-        clock.when_set(self.ring)
-
-    def ring(self) -> None:
-        """End the present sleep, or the next one at once."""
-        self._rung.set()
-
-    async def sleep_until(self, moment_ms: int | None) -> None:
-        """Sleep until the moment (None: until rung), or less: the caller looks at the clock again."""
-        seconds = None if moment_ms is None else self._clock.seconds_until(moment_ms)
-        if seconds is None:
-            await self._rung.wait()
-        elif seconds > 0 and not self._rung.is_set():
-            handle = asyncio.get_running_loop().call_later(seconds, self._rung.set)
-            try:
-                await self._rung.wait()
-            finally:
-                handle.cancel()
-        else:
-            await asyncio.sleep(0)
-        self._rung.clear()  # whatever was rung for is seen by the pass that follows

@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Callable
 
-from duestream.clock import Alarm, Clock
+from duestream.alarm import Alarm
+from duestream.clock import Clock
 from duestream.local.store import dead_letters, messages, metrics, outcomes, streams
 from duestream.local.store.store import Store
 from duestream.local.store.writer import Transaction

@@ -10,7 +10,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from duestream.clock import Alarm, Clock, from_ms
+from duestream.alarm import Alarm
+from duestream.clock import Clock, from_ms
 from duestream.core.invocation import InvocationResult
 from duestream.errors import ServiceError
 from duestream.local.engine.destinations import tell

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from duestream.clock import Alarm, Clock, to_ms
+from duestream.alarm import Alarm
+from duestream.clock import Clock, to_ms
 from duestream.core.app import App
 from duestream.core.batch import coalesce
 from duestream.core.deliverable import CALLS, Forwarded, check_target

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from duestream.clock import Alarm, Clock
+from duestream.alarm import Alarm
+from duestream.clock import Clock
 from duestream.core.batch_retry import failed_items
 from duestream.core.event_pattern import EventPattern
 from duestream.errors import ServiceError

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from duestream.clock import Alarm, Clock, from_ms
+from duestream.alarm import Alarm
+from duestream.clock import Clock, from_ms
 from duestream.core.batch_retry import FIRST_BACKOFF_MS, MAX_BACKOFF_MS, Batch, Next, after_batch, first_failed_of
 from duestream.core.event_pattern import EventPattern
 from duestream.core.invocation import MAX_PAYLOAD_BYTES, InvocationResult

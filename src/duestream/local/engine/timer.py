@@ -10,7 +10,8 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from duestream.clock import Alarm, Clock
+from duestream.alarm import Alarm
+from duestream.clock import Clock
 from duestream.local.store import schedules
 from duestream.local.store.store import Store
 from duestream.local.store.writer import Announcement, ScheduleChanged

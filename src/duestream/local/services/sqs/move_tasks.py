@@ -17,7 +17,8 @@ from weakref import WeakKeyDictionary
 import apsw
 import msgspec
 
-from duestream.clock import Alarm, Clock
+from duestream.alarm import Alarm
+from duestream.clock import Clock
 from duestream.errors import ResourceNotFoundException as _ResourceNotFound
 from duestream.local.services.context import RequestContext
 from duestream.local.services.sqs.queues import Answer, Parameters
