@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from duestream.cli.letters_entry import DEFAULT_ENDPOINT_URL, EndpointUrl, letters
+from duestream.cli.stack_entry import stack
 from duestream.cli.upkeep_entry import upkeep
 from duestream.errors import Error, RuleError, SettingsError
 from duestream.version import __version__
@@ -258,4 +259,5 @@ def why(
 
 
 cli.add_typer(letters, name="dead-letters")
+cli.add_typer(stack)
 cli.add_typer(upkeep)

@@ -106,12 +106,13 @@ def _named(name: str, service: str, before: str) -> str:
 
 
 def _email_grants(source: str) -> tuple[Grant, ...]:
-    address = parse_address(source).spec
-    from_address = (("StringEquals", "ses:FromAddress", address),)
-    domain = address.rpartition("@")[2]
-    address = literal(address)
-    # Either may be the identity that was verified; SES asks for the one that it uses.
-    return (*_ses_grants(f"identity/{address}", from_address), *_ses_grants(f"identity/{domain}", from_address))
+    address = parse_address(source)
+    conditions = (("StringEquals", "ses:FromAddress", address.spec),)
+    labels = address.domain.split(".")
+    domains = [".".join(labels[start:]) for start in range(max(len(labels) - 1, 1))]
+    # What was verified may be the address, its domain, or a domain above: SES asks for the one that it uses.
+    identities = [literal(address.spec), *domains]
+    return tuple(grant for identity in identities for grant in _ses_grants(f"identity/{identity}", conditions))
 
 
 def _ses_grants(identity: str, conditions: tuple[Condition, ...]) -> tuple[Grant, ...]:
