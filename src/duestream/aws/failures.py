@@ -4,7 +4,9 @@ Source of the codes: the EventBridge Scheduler API reference ("Common error type
 what was met in practice (SEMANTICS.md B5, B6).
 """
 
+from collections.abc import Mapping
 from enum import Enum
+from typing import Any
 
 from duestream.errors import Error
 
@@ -80,3 +82,10 @@ def meaning_of(code: str, message: str, status: int) -> Meaning:
     if status == 413:
         return Meaning.REFUSED
     return Meaning.TRANSIENT if status == 0 or status == 408 or status >= 500 else Meaning.HOPELESS
+
+
+def error_from(response: Mapping[str, Any]) -> CallError:
+    """What botocore's `ClientError.response` says."""
+    described = response.get("Error", {})
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return CallError(str(described.get("Code", "Unknown")), str(described.get("Message", "")), status)

@@ -7,11 +7,12 @@ What AWS does with an ``at()`` in the past is not documented, so none is ever se
 than `LEAD`, becomes `LEAD` from now. The same holds for the first occurrence of a rate.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from duestream.core.json_text import json_text, moment_text
-from duestream.core.recurrence import ON_TIME, Rate, Series
+from duestream.core.recurrence import ON_TIME, Rate, Recurrence, Series
 from duestream.core.rule import Rule, when_due_function
 from duestream.core.schedule import Schedule, at_expression
 from duestream.core.schedule_expression import series_of
@@ -66,9 +67,39 @@ def next_occurrence_at(schedule: Schedule, now: datetime) -> datetime | None:
     return _series(schedule).first_from(now + LEAD)
 
 
+def is_rate_from_when_written(schedule: Schedule) -> bool:
+    """Whether it is a rate that counts from no moment that the item names, but from when it was written.
+
+    Raises:
+        ValidationException: the expression cannot be read.
+    """
+    recurrence = schedule.recurrence
+    return recurrence is not None and recurrence.start is None and isinstance(_series(schedule).recurs, Rate)
+
+
+def continued_rate(request: dict[str, Any], standing: Mapping[str, Any] | None, now: datetime) -> dict[str, Any]:
+    """The request as an update of the schedule that stands: the same rate goes on where it does.
+
+    UpdateSchedule with another StartDate would begin anew: a put that is repeated would be delivered again.
+
+    Args:
+        request: made by `schedule_request`.
+        standing: GetSchedule's answer; None: it was not asked for, or there is none.
+        now: the present moment.
+    """
+    counts_from = None if standing is None else standing.get("StartDate")
+    if standing is None or counts_from is None:
+        return request
+    if standing["ScheduleExpression"] != request["ScheduleExpression"]:
+        return request
+    recurrence = Recurrence(request["ScheduleExpression"], "UTC", counts_from.astimezone(UTC), request.get("EndDate"))
+    start = series_of(recurrence, written_at=now).first_from(now)
+    return request if start is None else {**request, "StartDate": start}
+
+
 def is_carried_by_due_function(schedule: Schedule, rule: Rule | None) -> bool:
     """Whether Scheduler invokes the due function for it: code of the rule's own, a guarded rule, or HTTP."""
-    if rule is not None and getattr(rule, "guarded", False):
+    if rule is not None and rule.guarded:
         return True
     function = f":function:{when_due_function(schedule.group_name)}"
     return schedule.invocation.target_arn.endswith((function, f":{HTTP_DESTINATION}"))

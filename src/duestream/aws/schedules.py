@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
+from duestream.aws.failures import CallError, Meaning, error_from
 from duestream.aws.signed_calls import Call, SignedCalls
-from duestream.aws.failures import CallError, Meaning
 
 #: ListSchedules, MaxResults.
 PAGE_SIZE = 100
@@ -138,9 +138,7 @@ class EventBridgeSchedules:
         try:
             answer: dict[str, Any] = getattr(self._calls.client, operation)(**request)
         except ClientError as error:
-            described = error.response.get("Error", {})
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            raise CallError(described.get("Code", "Unknown"), described.get("Message", ""), status) from error
+            raise error_from(error.response) from error
         except BotoCoreError as error:
             raise CallError("ConnectionError", f"{type(error).__name__}: {error}") from error
         return answer

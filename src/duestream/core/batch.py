@@ -31,6 +31,21 @@ def coalesce(records: Iterable[StreamRecord]) -> list[StreamRecord]:
     return list(last.values())
 
 
+def first_sequence_numbers(records: Iterable[StreamRecord]) -> dict[str, str]:
+    """For each record of `coalesce`, by its sequence number, the one of the first record that it stands for.
+
+    Args:
+        records: as `coalesce` takes them.
+    """
+    first: dict[tuple[object, ...], str] = {}
+    last: dict[tuple[object, ...], str] = {}
+    for record in records:
+        identity = _identity(record)
+        first.setdefault(identity, record.sequence_number)
+        last[identity] = record.sequence_number
+    return {number: first[identity] for identity, number in last.items()}
+
+
 def _join(earlier: StreamRecord, later: StreamRecord) -> StreamRecord:
     old_image, event_name = earlier.old_image, later.event_name
     if event_name is EventName.REMOVE:
