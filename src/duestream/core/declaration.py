@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypedDict
 
+from duestream.core.allowance import allow_problem
 from duestream.core.recurrence import CATCH_UP_POLICIES, CatchUp
 from duestream.core.rule import PAST_DUE_POLICIES, Filter, PastDue, Rule, TableDeclaration
 from duestream.core.schedule import MAX_RULE_NAME_LENGTH, Retry
@@ -41,6 +42,7 @@ class RuleOptions(TypedDict, total=False):
     retry: how long a delivery is tried (185 times, 24 hours).
     via: None (the default) for one schedule per item, or a `Sweep` of an index.
     guarded: on AWS, look at the item again before anything is invoked (False).
+    allow: on AWS, what the rule uses and so may: ``["sqs:reminders"]``. What fixed targets need is allowed anyway.
     """
 
     name: str
@@ -53,6 +55,7 @@ class RuleOptions(TypedDict, total=False):
     retry: Retry
     via: Sweep | None
     guarded: bool
+    allow: Sequence[str] | None
 
 
 class RecurringOptions(TypedDict, total=False):
@@ -67,6 +70,7 @@ class RecurringOptions(TypedDict, total=False):
     retry: how long a delivery is tried.
     catch_up: ``deliver_last`` (the default), ``deliver_all`` or ``skip``, for occurrences that were missed.
     guarded: on AWS, look at the item again before anything is invoked (False).
+    allow: on AWS, what the rule uses and so may: ``["sqs:reminders"]``. What fixed targets need is allowed anyway.
     """
 
     name: str
@@ -78,6 +82,7 @@ class RecurringOptions(TypedDict, total=False):
     retry: Retry
     catch_up: CatchUp
     guarded: bool
+    allow: Sequence[str] | None
 
 
 class RecurringWhenDueOptions(RecurringOptions, total=False):
@@ -245,7 +250,10 @@ def checked_options(
         problem = _option_problem(name, value)
         if problem is not None:
             raise refuse(*problem)
-    return {name: value for name, value in options.items() if name not in ("name", "timeout")}
+    arguments = {name: value for name, value in options.items() if name not in ("name", "timeout")}
+    if arguments.get("allow") is not None:
+        arguments["allow"] = tuple(arguments["allow"])
+    return arguments
 
 
 def _option_problem(name: str, value: Any) -> tuple[str, str] | None:
@@ -269,8 +277,8 @@ def _option_problem(name: str, value: Any) -> tuple[str, str] | None:
             return _timezone_problem(value)
         case "timezone_attribute" | "start" | "end" if value is not None and (not isinstance(value, str) or not value):
             return f"{name}={value!r} names no attribute", "Write the attribute's name."
-        case "via":
-            return sweep_problem(value)
+        case "via" | "allow":
+            return sweep_problem(value) if name == "via" else allow_problem(value)
         case "guarded" if not isinstance(value, bool):
             return f"guarded={value!r} is neither True nor False", "Write guarded=True, or leave it out."
         case "when" if value is not None:

@@ -156,6 +156,7 @@ class Rule:
         repeats: of a recurring rule; None: the attribute is a timestamp.
         via: the index that is swept for what is due; None: each item has a schedule of its own.
         guarded: on AWS, what is due goes through a function that first looks at the item as it is then.
+        allow: what the rule uses, in the words of `duestream.core.allowance`; None: it does not say.
         location: ``file:line`` of the declaration.
     """
 
@@ -174,6 +175,7 @@ class Rule:
     repeats: Repeats | None = None
     via: Sweep | None = None
     guarded: bool = False
+    allow: tuple[str, ...] | None = None
     location: str = ""
 
     @property

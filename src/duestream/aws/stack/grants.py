@@ -6,6 +6,7 @@ from typing import Any
 
 from duestream.aws.stack.names import PLACE, Value, literal, sub, table_arn
 from duestream.core.address import parse_address
+from duestream.core.allowance import parse_allowance
 from duestream.core.rule import Rule
 from duestream.core.service_targets import BusEvent, Function, Notification, StateMachine
 from duestream.core.target import (
@@ -75,6 +76,20 @@ def grants_of(target: Target, rule: Rule) -> tuple[Grant, ...]:
             return ()
 
 
+def grants_of_allowance(text: str) -> tuple[Grant, ...]:
+    """What an entry of a rule's ``allow`` says (`duestream.core.allowance`)."""
+    allowance = parse_allowance(text)
+    service, resource = allowance.service, allowance.resource
+    if allowance.action is not None:
+        return (Grant(allowance.action, resource),)
+    if service == "ses":
+        return _email_grants(resource) if "@" in resource else _domain_grants(resource)
+    if service == "dynamodb":
+        return tuple(Grant(action, table_arn(resource)) for action in _WRITES.values())
+    action, before = _SENDS[service]
+    return (Grant(action, _named(resource, service, before)),)
+
+
 def grants_of_kind(kind: type[Target], tables: Iterable[str]) -> tuple[Grant, ...]:
     """What any target of a kind needs within the stack's own account and region; in DynamoDB, in the app's tables.
 
@@ -84,7 +99,10 @@ def grants_of_kind(kind: type[Target], tables: Iterable[str]) -> tuple[Grant, ..
         return _ses_grants("identity/*", ())
     if kind in _WRITES:
         return tuple(Grant(_WRITES[kind], table_arn(table)) for table in tables)
-    return tuple(Grant(action, PLACE.arn(service, resource)) for action, service, resource in _ANY.get(kind, ()))
+    if kind not in _ANY:
+        return ()
+    action, before = _SENDS[_ANY[kind]]
+    return (Grant(action, _named("*", _ANY[kind], before)),)
 
 
 _WRITES: Mapping[type, str] = {
@@ -92,12 +110,20 @@ _WRITES: Mapping[type, str] = {
     UpdateItem: "dynamodb:UpdateItem",
     DeleteItem: "dynamodb:DeleteItem",
 }
-_ANY: Mapping[type, tuple[tuple[str, str, str], ...]] = {
-    QueueMessage: (("sqs:SendMessage", "sqs", "*"),),
-    Notification: (("sns:Publish", "sns", "*"),),
-    StateMachine: (("states:StartExecution", "states", "stateMachine:*"),),
-    Function: (("lambda:InvokeFunction", "lambda", "function:*"),),
-    BusEvent: (("events:PutEvents", "events", "event-bus/*"),),
+#: By service: the action that sends a target there, and what stands before the name in such an ARN.
+_SENDS: Mapping[str, tuple[str, str]] = {
+    "sqs": ("sqs:SendMessage", ""),
+    "sns": ("sns:Publish", ""),
+    "states": ("states:StartExecution", "stateMachine:"),
+    "lambda": ("lambda:InvokeFunction", "function:"),
+    "events": ("events:PutEvents", "event-bus/"),
+}
+_ANY: Mapping[type, str] = {
+    QueueMessage: "sqs",
+    Notification: "sns",
+    StateMachine: "states",
+    Function: "lambda",
+    BusEvent: "events",
 }
 
 
@@ -108,11 +134,21 @@ def _named(name: str, service: str, before: str) -> str:
 def _email_grants(source: str) -> tuple[Grant, ...]:
     address = parse_address(source)
     conditions = (("StringEquals", "ses:FromAddress", address.spec),)
-    labels = address.domain.split(".")
-    domains = [".".join(labels[start:]) for start in range(max(len(labels) - 1, 1))]
     # What was verified may be the address, its domain, or a domain above: SES asks for the one that it uses.
-    identities = [literal(address.spec), *domains]
+    identities = [literal(address.spec), *_domains(address.domain)]
     return tuple(grant for identity in identities for grant in _ses_grants(f"identity/{identity}", conditions))
+
+
+def _domain_grants(domain: str) -> tuple[Grant, ...]:
+    conditions = (("StringLike", "ses:FromAddress", f"*@{domain}"),)
+    identities = [f"*@{domain}", *_domains(domain)]
+    return tuple(grant for identity in identities for grant in _ses_grants(f"identity/{identity}", conditions))
+
+
+def _domains(domain: str) -> list[str]:
+    """The domain and those above it, down to two labels."""
+    labels = domain.split(".")
+    return [".".join(labels[start:]) for start in range(max(len(labels) - 1, 1))]
 
 
 def _ses_grants(identity: str, conditions: tuple[Condition, ...]) -> tuple[Grant, ...]:
