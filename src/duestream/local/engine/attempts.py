@@ -27,6 +27,7 @@ from duestream.local.engine.settle import (
     settle_skip,
     settle_success,
 )
+from duestream.local.engine.together import Together
 from duestream.local.store import outcomes, recurring, schedules, streams, tables
 from duestream.local.store.schedules import ScheduleRow
 from duestream.local.store.writer import Transaction
@@ -143,10 +144,11 @@ class Attempts:
         looks = [(rows.get(schedule_id), version) for schedule_id, version in batch]
         tx.execute("SAVEPOINT batch")
         mark = tx.mark()
-        items = _Items(tx, self._planning)
+        items, together = _Items(tx, self._planning), Together(tx, now_ms)
         steps: list[Step]
         try:
-            steps = [self._look_boldly(tx, row, version, now_ms, items) for row, version in looks]
+            steps = [self._look_boldly(tx, row, version, now_ms, items, together) for row, version in looks]
+            together.carry_out()
         except apsw.Error:
             raise  # the disk's matter, and the whole group's
         except Exception:  # noqa: BLE001 - which of them it was, and what follows, is found out below
@@ -157,7 +159,13 @@ class Attempts:
         return steps
 
     def _look_boldly(
-        self, tx: Transaction, row: ScheduleRow | None, version: int, now_ms: int, items: "_Items"
+        self,
+        tx: Transaction,
+        row: ScheduleRow | None,
+        version: int,
+        now_ms: int,
+        items: "_Items",
+        together: Together,
     ) -> Settled | NotYet | Held | GoesOutside | None:
         """`_look` for what goes well.
 
@@ -169,15 +177,16 @@ class Attempts:
             return checked
         if is_late(checked, now_ms):
             raise _NeedsASavepointError
-        target = checked.body["Target"]
+        body = checked.body
+        target = body["Target"]
         kind = service_and_action(target["Arn"])
         if kind in self._outside or kind not in INSIDE:
             return GoesOutside(kind)
         attempt = attempt_of(checked, number=checked.attempts + 1, now_ms=now_ms)
         INSIDE[kind](tx, read_call(target, attempt).parameters, attempt)
         items.forget_if_written(kind)
-        counts.attempted(tx, checked, attempt)
-        return settle_success(tx, checked, attempt)
+        is_last = checked.anchor_at_ms is None and schedules.is_deleted_at_end(checked, body)
+        return together.delivered(checked, attempt, target["Arn"], is_last=is_last)
 
     def _look(self, tx: Transaction, row: ScheduleRow | None, version: int, now_ms: int, items: "_Items") -> Step:
         checked = self._check(row, version, now_ms, items)

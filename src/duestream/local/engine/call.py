@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from duestream.clock import from_ms
 from duestream.core.context import with_context
 from duestream.core.deliverable import CALLS, parse_target_arn
@@ -20,8 +22,7 @@ HTTP_REQUEST = ("events", "apiDestination")
 WHEN_DUE = ("duestream", "whenDue")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One try at one occurrence of a schedule."""
 
     schedule_arn: str

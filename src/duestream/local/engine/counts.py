@@ -4,6 +4,8 @@ Source of AWS's names: EventBridge Scheduler User Guide, "Monitoring with Amazon
 less errors there; a delivery that found nothing to do any more counts as `Skipped`, and not as an attempt.
 """
 
+from collections.abc import Mapping
+
 from duestream.core.outcome import Failure
 from duestream.local.engine.call import Attempt
 from duestream.local.store.metrics import LATENESS, count
@@ -39,6 +41,18 @@ def delivered(tx: Transaction, row: ScheduleRow, attempt: Attempt) -> None:
     count(tx, "Delivered", group_name=row.group_name, now_ms=attempt.now_ms)
     late_ms = max(0, attempt.now_ms - row.begins_at_ms)
     count(tx, LATENESS, group_name=row.group_name, now_ms=attempt.now_ms, value=late_ms)
+
+
+def delivered_at_first(tx: Transaction, delivered: Mapping[tuple[str, int], int], now_ms: int) -> None:
+    """Targets were called now, and have it: schedule group and milliseconds late to how many."""
+    groups: dict[str, int] = {}
+    for (group_name, late_ms), times in delivered.items():
+        groups[group_name] = groups.get(group_name, 0) + times
+        for _ in range(times):  # each is a sample of its own
+            count(tx, LATENESS, group_name=group_name, now_ms=now_ms, value=late_ms)
+    for group_name, times in groups.items():
+        count(tx, "InvocationAttemptCount", group_name=group_name, now_ms=now_ms, value=times)
+        count(tx, "Delivered", group_name=group_name, now_ms=now_ms, value=times)
 
 
 def failed(tx: Transaction, row: ScheduleRow, attempt: Attempt, failure: Failure) -> None:

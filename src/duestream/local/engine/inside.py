@@ -39,7 +39,7 @@ def send_message(tx: Transaction, parameters: Mapping[str, Any], attempt: Attemp
         queue = tx.looked_up["queue", name] = queues.get_queue(tx.connection, name)
     if queue is None:
         raise QueueDoesNotExist
-    queues.send_message(
+    queues.accept_message(
         tx,
         queue,
         body=str(parameters.get("MessageBody", "")),

@@ -1,9 +1,10 @@
 """How a delivery ends, in one transaction with whatever else that means: retry, dead letter, completion."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+
+import msgspec
 
 from duestream.clock import from_ms, to_ms
 from duestream.core.outcome import Delivery, Failure, GiveUp, RetryAt, after_failure
@@ -38,8 +39,7 @@ PERMANENT_CODES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """What became of one attempt: an outcome, or (`retry_at_ms`) another attempt."""
 
     row: ScheduleRow
@@ -52,9 +52,10 @@ class Settled:
 def attempt_of(row: ScheduleRow, *, number: int, now_ms: int) -> Attempt:
     """The facts of an attempt at this schedule's present occurrence."""
     assert row.due_at_ms is not None
+    arn = row.arn
     return Attempt(
-        schedule_arn=row.arn,
-        delivery_id=schedules.delivery_id(row.arn, row.due_at_ms, row.occurrence_of or row.id, row.version),
+        schedule_arn=arn,
+        delivery_id=schedules.delivery_id(arn, row.due_at_ms, row.occurrence_of or row.id, row.version),
         region=row.region,
         due_at_ms=row.due_at_ms,
         number=number,
@@ -131,16 +132,17 @@ def _retry_of(row: ScheduleRow) -> Retry:
 
 
 def _complete(tx: Transaction, row: ScheduleRow, attempt: Attempt, kind: OutcomeKind, reason: str | None) -> Settled:
+    outcome = outcome_of(row, attempt, kind, reason, row.body["Target"]["Arn"])
+    schedules.complete(tx, row, outcome)
+    return Settled(row, attempt, kind, outcome.reason)
+
+
+def outcome_of(
+    row: ScheduleRow, attempt: Attempt, kind: OutcomeKind, reason: str | None, target_arn: str
+) -> outcomes.Outcome:
+    """What is recorded of a delivery that has ended."""
     if row.redrives is not None:
         reason = "; ".join(filter(None, (reason, f"redrives delivery {row.redrives}")))
-    outcome = outcomes.Outcome(
-        kind=kind,
-        delivery_id=attempt.delivery_id,
-        target_arn=row.body["Target"]["Arn"],
-        due_at_ms=attempt.due_at_ms,
-        ended_at_ms=attempt.now_ms,
-        attempts=attempt.number,
-        reason=reason,
+    return outcomes.Outcome(
+        kind, attempt.delivery_id, target_arn, attempt.due_at_ms, attempt.now_ms, attempt.number, reason
     )
-    schedules.complete(tx, row, outcome)
-    return Settled(row, attempt, kind, reason)

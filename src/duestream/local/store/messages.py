@@ -18,7 +18,7 @@ import msgspec
 
 from duestream.local.store.metrics import MESSAGES, tally
 from duestream.local.store.queue_errors import InvalidParameterValueException, ReceiptHandleIsInvalid
-from duestream.local.store.queues import Queue, append_message, get_queue
+from duestream.local.store.queues import NewMessage, Queue, append_message, get_queue
 from duestream.local.store.writer import MessagesSent, Transaction
 
 MAX_VISIBILITY_TIMEOUT_SECONDS = 43_200
@@ -257,17 +257,17 @@ class _Redrive:
         append_message(
             self._tx,
             dead_letter_queue,
-            {
-                "message_id": message.message_id,
-                "body": message.body,
-                "attributes": msgspec.json.encode(message.attributes) if message.attributes else None,
-                "system_attributes": msgspec.json.encode(system_attributes),
-                "group_id": message.group_id,
-                "deduplication_id": message.deduplication_id,
-                "sent_at_ms": self._now_ms if dead_letter_queue.is_fifo else message.sent_at_ms,
-                "receive_count": message.receive_count,
-                "first_received_at_ms": message.first_received_at_ms,
-            },
+            NewMessage(
+                message_id=message.message_id,
+                body=message.body,
+                attributes=msgspec.json.encode(message.attributes) if message.attributes else None,
+                system_attributes=msgspec.json.encode(system_attributes),
+                group_id=message.group_id,
+                deduplication_id=message.deduplication_id,
+                sent_at_ms=self._now_ms if dead_letter_queue.is_fifo else message.sent_at_ms,
+                receive_count=message.receive_count,
+                first_received_at_ms=message.first_received_at_ms,
+            ),
             visible_at_ms=self._now_ms,
         )
 

@@ -13,7 +13,7 @@ import apsw
 import msgspec
 
 from duestream.local.store.messages import Message, count_messages, remove_message, visible_messages
-from duestream.local.store.queues import Queue, append_message, get_queue, queue_name_of
+from duestream.local.store.queues import NewMessage, Queue, append_message, get_queue, queue_name_of
 from duestream.local.store.writer import Transaction
 
 MoveTaskStatus = Literal["RUNNING", "COMPLETED", "CANCELLED", "FAILED"]
@@ -153,17 +153,17 @@ def move_message(tx: Transaction, message: Message, destination: Queue, *, now_m
     append_message(
         tx,
         destination,
-        {
-            "message_id": str(uuid.uuid4()),
-            "body": message.body,
-            "attributes": msgspec.json.encode(message.attributes) if message.attributes else None,
-            "system_attributes": msgspec.json.encode(system_attributes) if system_attributes else None,
-            "group_id": message.group_id,
-            "deduplication_id": message.deduplication_id,
-            "sent_at_ms": now_ms,
-            "receive_count": 0,
-            "first_received_at_ms": None,
-        },
+        NewMessage(
+            message_id=str(uuid.uuid4()),
+            body=message.body,
+            attributes=msgspec.json.encode(message.attributes) if message.attributes else None,
+            system_attributes=msgspec.json.encode(system_attributes) if system_attributes else None,
+            group_id=message.group_id,
+            deduplication_id=message.deduplication_id,
+            sent_at_ms=now_ms,
+            receive_count=0,
+            first_received_at_ms=None,
+        ),
         visible_at_ms=now_ms + destination.number("DelaySeconds") * SECOND_MS,
     )
 

@@ -1,10 +1,10 @@
 """Outcomes: how deliveries ended. They stay when the schedule goes, for as long as housekeeping keeps them."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Protocol
 
 import apsw
+import msgspec
 
 from duestream.local.store.name_hash import name_hash
 from duestream.local.store.writer import Transaction
@@ -12,6 +12,12 @@ from duestream.local.store.writer import Transaction
 #: `dropped`: it was given up, and there was no dead-letter queue to put it in. `missed`: occurrences of a recurring
 #: schedule that were due while nothing could be delivered, and that its catch-up policy passes over.
 OutcomeKind = Literal["delivered", "skipped", "dead_lettered", "dropped", "missed"]
+
+
+_INSERT = (
+    "INSERT INTO outcome (schedule_group, schedule_name, name_hash, kind, rule, table_id, delivery_id, target_arn, "
+    "due_at_ms, ended_at_ms, attempts, reason, occurrences) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class Executes(Protocol):
@@ -22,8 +28,7 @@ class Executes(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How the delivery of one schedule's occurrence ended."""
 
     kind: OutcomeKind
@@ -41,25 +46,33 @@ def record_outcome(
     tx: Transaction, outcome: Outcome, *, group_name: str, name: str, rule: str | None, table_id: int | None
 ) -> None:
     """Keep how a delivery ended."""
-    tx.execute(
-        "INSERT INTO outcome (schedule_group, schedule_name, name_hash, kind, rule, table_id, delivery_id, target_arn, "
-        "due_at_ms, ended_at_ms, attempts, reason, occurrences) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            group_name,
-            name,
-            name_hash(group_name, name),
-            outcome.kind,
-            rule,
-            table_id,
-            outcome.delivery_id,
-            outcome.target_arn,
-            outcome.due_at_ms,
-            outcome.ended_at_ms,
-            outcome.attempts,
-            outcome.reason,
-            outcome.occurrences,
-        ),
+    tx.execute(_INSERT, bindings_of(outcome, group_name=group_name, name=name, rule=rule, table_id=table_id))
+
+
+def bindings_of(
+    outcome: Outcome, *, group_name: str, name: str, rule: str | None, table_id: int | None
+) -> tuple[Any, ...]:
+    """An outcome for `record_outcomes`."""
+    return (
+        group_name,
+        name,
+        name_hash(group_name, name),
+        outcome.kind,
+        rule,
+        table_id,
+        outcome.delivery_id,
+        outcome.target_arn,
+        outcome.due_at_ms,
+        outcome.ended_at_ms,
+        outcome.attempts,
+        outcome.reason,
+        outcome.occurrences,
     )
+
+
+def record_outcomes(tx: Transaction, outcomes: Iterable[tuple[Any, ...]]) -> None:
+    """Keep how many deliveries ended, in this order."""
+    tx.connection.executemany(_INSERT, outcomes)
 
 
 def outcomes_of(connection: Executes, group_name: str, name: str) -> Iterator[Outcome]:

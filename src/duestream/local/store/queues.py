@@ -1,11 +1,11 @@
 """Queues, and sending to them. What is received, and what becomes of it, is in messages.py."""
 
 import hashlib
-import secrets
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
@@ -247,57 +247,87 @@ def send_message(
     deduplication_id: str | None = None,
     now_ms: int,
 ) -> SentMessage:
+    """`accept_message`, and SendMessage's answer with its digests."""
+    message_id, position = accept_message(
+        tx,
+        queue,
+        body=body,
+        attributes=attributes,
+        system_attributes=system_attributes,
+        delay_seconds=delay_seconds,
+        group_id=group_id,
+        deduplication_id=deduplication_id,
+        now_ms=now_ms,
+    )
+    return SentMessage(
+        message_id,
+        md5_of_text(body),
+        md5_of_attributes(attributes) if attributes else None,
+        md5_of_attributes(system_attributes) if system_attributes else None,
+        sequence_number=sequence_number(position) if queue.is_fifo else None,
+    )
+
+
+def accept_message(
+    tx: Transaction,
+    queue: Queue,
+    *,
+    body: str,
+    attributes: MessageAttributes | None = None,
+    system_attributes: MessageAttributes | None = None,
+    delay_seconds: int | None = None,
+    group_id: str | None = None,
+    deduplication_id: str | None = None,
+    now_ms: int,
+) -> tuple[str, int]:
     """Put a message into the queue, unless a FIFO queue has its deduplication id from the last five minutes.
 
     Args:
         attributes: MessageAttributes in wire form, binary values as bytes.
         delay_seconds: 0 to 900; None: the queue's own. A FIFO queue takes only its own.
 
+    Returns:
+        Its MessageId, and its row's id; of the earlier one, if it was sent before.
+
     Raises:
         ServiceError: what SendMessage answers when the message, or a parameter, is not one for this queue.
     """
-    attributes, system_attributes = attributes or {}, system_attributes or {}
-    check_contents(body, attributes, limit_bytes=queue.number("MaximumMessageSize"))
-    check_system_attributes(system_attributes)
-    _check_parameters(queue, delay_seconds, group_id, deduplication_id)
-    md5s = (
-        md5_of_text(body),
-        md5_of_attributes(attributes) if attributes else None,
-        md5_of_attributes(system_attributes) if system_attributes else None,
-    )
+    is_fifo = queue.is_fifo
+    check_contents(body, attributes or {}, limit_bytes=queue.number("MaximumMessageSize"))
+    if system_attributes:
+        check_system_attributes(system_attributes)
+    if is_fifo or not (delay_seconds is None and group_id is None and deduplication_id is None):
+        _check_parameters(queue, delay_seconds, group_id, deduplication_id)
     message_id = _new_message_id()
-    if queue.is_fifo:
+    if is_fifo:
         if deduplication_id is None:
             deduplication_id = hashlib.sha256(body.encode()).hexdigest()
         earlier = _earlier(tx, queue, group_id or "", deduplication_id, now_ms)
         if earlier is not None:
-            return SentMessage(earlier[0], *md5s, sequence_number=sequence_number(earlier[1]))
+            return earlier
     row_id = append_message(
         tx,
         queue,
-        {
-            "message_id": message_id,
-            "body": body,
-            "attributes": _json(attributes) if attributes else None,
-            "system_attributes": _json(_texts(system_attributes)) if system_attributes else None,
-            "group_id": group_id,
-            "deduplication_id": deduplication_id,
-            "sent_at_ms": now_ms,
-            "receive_count": 0,
-            "first_received_at_ms": None,
-        },
+        NewMessage(
+            message_id,
+            body,
+            _json(attributes) if attributes else None,
+            _json(_texts(system_attributes)) if system_attributes else None,
+            group_id,
+            deduplication_id,
+            now_ms,
+        ),
         visible_at_ms=now_ms + 1000 * (queue.number("DelaySeconds") if delay_seconds is None else delay_seconds),
     )
-    if not queue.is_fifo:
-        return SentMessage(message_id, *md5s, sequence_number=None)
-    assert deduplication_id is not None
-    _remember(tx, queue, group_id or "", deduplication_id, row_id, message_id, now_ms)
-    return SentMessage(message_id, *md5s, sequence_number=sequence_number(row_id))
+    if is_fifo:
+        assert deduplication_id is not None
+        _remember(tx, queue, group_id or "", deduplication_id, row_id, message_id, now_ms)
+    return message_id, row_id
 
 
 def _new_message_id() -> str:
     """A random UUID (version 4), without the object around it, which costs more than the randomness."""
-    digits = secrets.token_hex(16)
+    digits = os.urandom(16).hex()
     return (
         f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) % 4]}{digits[17:20]}-{digits[20:]}"
     )
@@ -341,29 +371,44 @@ def _check_parameters(
         )
 
 
-def append_message(tx: Transaction, queue: Queue, columns: Mapping[str, Any], *, visible_at_ms: int) -> int:
+class NewMessage(NamedTuple):
+    """A message's row as it begins; `attributes` and `system_attributes` are JSON."""
+
+    message_id: str
+    body: str
+    attributes: bytes | None
+    system_attributes: bytes | None
+    group_id: str | None
+    deduplication_id: str | None
+    sent_at_ms: int
+    receive_count: int = 0
+    first_received_at_ms: int | None = None
+
+
+def append_message(tx: Transaction, queue: Queue, message: NewMessage, *, visible_at_ms: int) -> int:
     """Insert a message's row at the queue's end; answers its id. In a FIFO queue it joins its message group."""
     group = None
     if queue.is_fifo:
         group = tx.execute(
-            "SELECT id FROM message_group WHERE queue_id = ? AND name = ?", (queue.id, columns["group_id"])
+            "SELECT id FROM message_group WHERE queue_id = ? AND name = ?", (queue.id, message.group_id)
         ).get
         if group is None:
             tx.execute(
                 "INSERT INTO message_group (queue_id, name, available_at_ms) VALUES (?, ?, ?)",
-                (queue.id, columns["group_id"], visible_at_ms),
+                (queue.id, message.group_id, visible_at_ms),
             )
             group = tx.last_id()
     tx.execute(
         "INSERT INTO message (queue_id, message_group_id, visible_at_ms, message_id, body, attributes,"
         " system_attributes, group_id, deduplication_id, sent_at_ms, receive_count, first_received_at_ms)"
-        " VALUES (:queue_id, :message_group_id, :visible_at_ms, :message_id, :body, :attributes,"
-        " :system_attributes, :group_id, :deduplication_id, :sent_at_ms, :receive_count, :first_received_at_ms)",
-        {**columns, "queue_id": queue.id, "message_group_id": group, "visible_at_ms": visible_at_ms},
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (queue.id, group, visible_at_ms, *message),
     )
     row_id = tx.last_id()
     tally(tx, MESSAGES, queue.id, 1)
-    tx.announce(MessagesSent(queue.id))
+    if tx.looked_up.get("announced") is not queue:  # once for many in a row
+        tx.announce(MessagesSent(queue.id))
+        tx.looked_up["announced"] = queue
     return row_id
 
 

@@ -1,8 +1,10 @@
 """Recurring schedules in the store: where each stands, and occurrences on rows of their own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from duestream.clock import from_ms, to_ms
 from duestream.local.store.metrics import PENDING, tally
