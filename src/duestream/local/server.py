@@ -188,7 +188,7 @@ class LocalServer:
         )
         # What the last stop cut short.
         scheduler.resume_group_deletions(self._store)
-        dynamodb.resume_table_deletions(self._store)
+        dynamodb.resume_table_upkeep(self._store)
         sqs.mover_of(self._store, settings.clock).start()
         self._engine.lambdas.use(_reachable(settings.host, self.port), settings.credentials)
         self._engine.start()
@@ -203,7 +203,7 @@ class LocalServer:
             await self._engine.stop_functions()
         await self._listener.stop(GRACE_SECONDS)
         await scheduler.stop_group_deletions()
-        await dynamodb.stop_table_deletions()
+        await dynamodb.stop_table_upkeep()
         await sqs.mover_of(self._store, self.settings.clock).stop()
         await self._close_store()
 

@@ -14,15 +14,14 @@ from duestream.core.attributes import item_size_bytes, key_bytes
 from duestream.core.expression import Condition, Update
 from duestream.core.record import AttributeValue, Item
 from duestream.errors import ConditionalCheckFailedException, ValidationException
-from duestream.local.store import streams, tables
+from duestream.local.store import indexes, streams, tables
+from duestream.local.store.indexes import MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES
 from duestream.local.store.streams import decode_image
 from duestream.local.store.tables import Table
 from duestream.local.store.writer import Transaction
 
-#: DynamoDB's limits (Developer Guide, "Quotas in Amazon DynamoDB").
+#: DynamoDB's limit (Developer Guide, "Quotas in Amazon DynamoDB").
 MAX_ITEM_BYTES = 400 * 1024
-MAX_PARTITION_KEY_BYTES = 2048
-MAX_SORT_KEY_BYTES = 1024
 #: How many rows one page of a Scan looks at, also those of other segments: the loop is never held up for long.
 MAX_VISITED_ROWS = 20_000
 
@@ -155,6 +154,8 @@ def put_item(
         ValidationException: the key is not one, or the item is too large.
     """
     key = key_of_item(table, item)
+    if table.indexes:
+        indexes.check_item(table.indexes, item)
     size_bytes = item_size_bytes(item)
     if size_bytes > MAX_ITEM_BYTES:
         raise ValidationException("Item size has exceeded the maximum allowed size")
@@ -163,7 +164,7 @@ def put_item(
     if condition is not None:
         _check(condition, old, return_old_on_failure)
     if old is None or old != item:
-        _write(tx, table, key, old_row, item, size_bytes, now_ms)
+        _write(tx, table, key, old_row, old, item, size_bytes, now_ms)
     return old
 
 
@@ -199,10 +200,12 @@ def update_item(
     base = key if old is None else old
     new = base if update is None else update.apply(base, key_names=table.key_names, exists=old is not None)
     if old is None or old != new:
+        if table.indexes:
+            indexes.check_item(table.indexes, new, old, is_update=True)
         size_bytes = item_size_bytes(new)
         if size_bytes > MAX_ITEM_BYTES:
             raise ValidationException("Item size to update has exceeded the maximum allowed size")
-        _write(tx, table, checked_key, old_row, new, size_bytes, now_ms)
+        _write(tx, table, checked_key, old_row, old, new, size_bytes, now_ms)
     return old, new
 
 
@@ -233,6 +236,8 @@ def delete_item(
         return None
     row_id, old_body, old_size_bytes = old_row
     tx.execute(_DELETE, (row_id,))
+    if table.indexes:
+        indexes.keep(tx, table.indexes, checked_key, row_id, old, None)
     if table.stream is not None:
         streams.append_record(
             tx,
@@ -255,7 +260,16 @@ def _check(condition: Condition, old: Item | None, return_old: bool) -> None:
     raise ConditionalCheckFailedException
 
 
-def _write(tx: Transaction, table: Table, key: Key, old_row: _OldRow, item: Item, size_bytes: int, now_ms: int) -> None:
+def _write(
+    tx: Transaction,
+    table: Table,
+    key: Key,
+    old_row: _OldRow,
+    old: Item | None,
+    item: Item,
+    size_bytes: int,
+    now_ms: int,
+) -> None:
     body = msgspec.json.encode(item)
     if old_row is None:
         old_body, items, grown_bytes = None, 1, size_bytes
@@ -264,6 +278,9 @@ def _write(tx: Transaction, table: Table, key: Key, old_row: _OldRow, item: Item
         row_id, old_body, old_size_bytes = old_row
         items, grown_bytes = 0, size_bytes - old_size_bytes
         tx.execute(_REPLACE, (body, size_bytes, row_id))
+    if table.indexes:
+        item_id = tx.last_id() if old_row is None else old_row[0]
+        indexes.keep(tx, table.indexes, key, item_id, old, item)
     if table.stream is not None:
         streams.append_record(
             tx,

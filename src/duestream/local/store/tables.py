@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ import apsw
 import msgspec
 
 from duestream.core.schedule import Place
-from duestream.local.store import schedules, streams
+from duestream.local.store import indexes, schedules, streams
+from duestream.local.store.indexes import Index
 from duestream.local.store.streams import Stream
 from duestream.local.store.writer import Transaction
 
@@ -37,6 +38,8 @@ class Table:
     #: Everything else that CreateTable and UpdateTable gave, under AWS's names, and the table's id.
     declaration: Mapping[str, Any]
     created_at_ms: int
+    #: Its secondary indexes, the global ones first.
+    indexes: tuple[Index, ...] = ()
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -47,6 +50,15 @@ class Table:
     def arn(self) -> str:
         """``arn:aws:dynamodb:<region>:<account>:table/<name>``."""
         return Place(region=self.region).arn("dynamodb", f"table/{self.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDeclaration:
+    """An index that is to be made: its name, and KeySchema, Types, Projection ... under AWS's names."""
+
+    name: str
+    is_global: bool
+    declaration: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +112,7 @@ def _load(connection: apsw.Connection, name: str) -> Table | None:
         None if stream_id is None else streams.get_stream(connection, stream_id),
         msgspec.json.decode(declaration),
         created_at_ms,
+        indexes.indexes_of(connection, table_id, [name for name in (partition_key, sort_key) if name is not None]),
     )
     if len(_known) >= MAX_KNOWN_TABLES:
         _known.clear()
@@ -147,6 +160,7 @@ def create_table(
     sort_key_type: str | None = None,
     view_type: str | None = None,
     declaration: Mapping[str, Any] | None = None,
+    secondary_indexes: Sequence[IndexDeclaration] = (),
     now_ms: int,
 ) -> Table:
     """Make a table; the caller has seen that there is none of that name.
@@ -155,6 +169,7 @@ def create_table(
         view_type: switch its stream on with this view type; None: no stream.
         declaration: further members of CreateTable to be kept and shown, under AWS's names. Without a
             billing mode it is PAY_PER_REQUEST.
+        secondary_indexes: its indexes, in the order in which they are shown.
     """
     kept = {"BillingMode": "PAY_PER_REQUEST", **(declaration or {}), "TableId": str(uuid.uuid4())}
     if sort_key is not None:
@@ -174,6 +189,9 @@ def create_table(
             now_ms,
         ),
     )
+    table_id = tx.last_id()
+    for index in secondary_indexes:
+        indexes.declare(tx, table_id, index.name, index.declaration, is_global=index.is_global, is_active=True)
     table = _reload(tx, name)
     return table if view_type is None else switch_stream_on(tx, table, view_type, now_ms)
 
@@ -184,6 +202,30 @@ def set_declaration(tx: Transaction, table: Table, declaration: Mapping[str, Any
         "UPDATE dynamodb_table SET declaration = ?, revision = ? WHERE id = ?",
         (msgspec.json.encode(declaration), _new_revision(), table.id),
     )
+    return _reload(tx, table.name)
+
+
+def add_index(tx: Transaction, table: Table, index: IndexDeclaration) -> Table:
+    """Begin to build a global index. Writes keep it from now on; `index_building.build_step` brings in the rest."""
+    indexes.declare(tx, table.id, index.name, index.declaration, is_global=index.is_global, is_active=False)
+    return renew(tx, table)
+
+
+def drop_index(tx: Transaction, table: Table, index: Index) -> Table:
+    """Delete an index; `purge_step` removes its entries."""
+    indexes.drop(tx, index)
+    return renew(tx, table)
+
+
+def set_index_declaration(tx: Transaction, table: Table, index: Index, declaration: Mapping[str, Any]) -> Table:
+    """Replace what was declared of an index beside its keys and projection."""
+    indexes.redeclare(tx, index, declaration)
+    return renew(tx, table)
+
+
+def renew(tx: Transaction, table: Table) -> Table:
+    """Have a table read anew whose indexes were changed."""
+    tx.execute("UPDATE dynamodb_table SET revision = ? WHERE id = ?", (_new_revision(), table.id))
     return _reload(tx, table.name)
 
 
@@ -225,6 +267,8 @@ def delete_table(tx: Transaction, table: Table, now_ms: int) -> bool:
         streams.disable_stream(tx, table.stream.id, now_ms)
     # Without a stream, no rule ever saw an item of it.
     schedules_after_id = None if streams.latest_stream(tx.connection, table.id) is None else 0
+    for index in table.indexes:
+        indexes.drop(tx, index)
     tx.execute("DELETE FROM dynamodb_table WHERE id = ?", (table.id,))
     tx.execute(
         "INSERT INTO deleted_table (id, schedules_after_id, deleted_at_ms) VALUES (?, ?, ?)",
@@ -234,11 +278,13 @@ def delete_table(tx: Transaction, table: Table, now_ms: int) -> bool:
 
 
 def purge_step(tx: Transaction, limit: int = PURGE_CHUNK) -> bool:
-    """Remove a chunk of the items, and of their rules' schedules, that deleted tables left behind.
+    """Remove a chunk of what deleted tables left behind: items, entries of indexes, schedules of rules.
 
     Returns:
         Whether there is more to remove.
     """
+    if indexes.purge_step(tx, limit):  # first: an entry never outlives its item
+        return True
     row: Any = tx.execute("SELECT id, schedules_after_id FROM deleted_table ORDER BY id LIMIT 1").get
     if row is None:
         return False

@@ -4,6 +4,7 @@ from duestream.local.services.context import Operation
 from duestream.local.services.dynamodb.batches import batch_get_item, batch_write_item
 from duestream.local.services.dynamodb.items import delete_item, get_item, put_item, update_item
 from duestream.local.services.dynamodb.reads import query, scan
+from duestream.local.services.dynamodb.table_updates import update_table
 from duestream.local.services.dynamodb.tables import (
     create_table,
     delete_table,
@@ -13,14 +14,12 @@ from duestream.local.services.dynamodb.tables import (
     describe_time_to_live,
     list_tables,
     list_tags_of_resource,
-    resume_table_deletions,
-    stop_table_deletions,
     tag_resource,
     untag_resource,
-    update_table,
 )
+from duestream.local.services.dynamodb.upkeep import resume_table_upkeep, stop_table_upkeep
 
-__all__ = ["OPERATIONS", "resume_table_deletions", "stop_table_deletions"]
+__all__ = ["OPERATIONS", "resume_table_upkeep", "stop_table_upkeep"]
 
 OPERATIONS: dict[str, Operation] = {
     "BatchGetItem": batch_get_item,

@@ -1,8 +1,6 @@
-"""CreateTable, DescribeTable, ListTables, UpdateTable, DeleteTable, tags, and what clients ask of the service."""
+"""CreateTable, DescribeTable, ListTables, DeleteTable, tags, and what clients ask of the service."""
 
-import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,50 +8,28 @@ from duestream.errors import ResourceNotFoundException, ValidationException
 from duestream.local.services.context import RequestContext
 from duestream.local.services.dynamodb.declarations import (
     check_table_name,
-    declaration_after_update,
     declaration_at_creation,
-    describe,
-    key_attributes,
+    refuse_null,
     refuse_what_is_not_served,
     view_type_at_creation,
     with_tags,
 )
+from duestream.local.services.dynamodb.descriptions import describe
+from duestream.local.services.dynamodb.index_declarations import check_lengths, indexes_at_creation
+from duestream.local.services.dynamodb.key_schemas import names_of, types_of
 from duestream.local.services.dynamodb.requests import (
     INVALID,
     ResourceInUseException,
     declared_table,
     table_name_of,
 )
+from duestream.local.services.dynamodb.throughput import check_table_at_creation
+from duestream.local.services.dynamodb.upkeep import resume_table_upkeep
 from duestream.local.store import tables
-from duestream.local.store.store import Store
 from duestream.local.store.tables import Table
-from duestream.local.store.writer import StoreStoppedError, Transaction
+from duestream.local.store.writer import Transaction
 
 MAX_LISTED_TABLES = 100
-#: UpdateTable must name one of these. AWS's list, which has names of its own for some of them.
-_CHANGES = (
-    "ProvisionedThroughput",
-    "BillingMode",
-    "StreamSpecification",
-    "SSESpecification",
-    "DeletionProtectionEnabled",
-    "OnDemandThroughput",
-    "WarmThroughput",
-    "TableClass",
-)
-_NO_CHANGE = (
-    "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, "
-    "SSESpecification, ReplicaUpdates, MultiAccountReplicaReady, ReplicaTransitRoleArn, MultiRegionConsistency, "
-    "DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required"
-)
-#: These must stand alone in UpdateTable, and how AWS calls them then.
-_ALONE = {
-    "SSESpecification": "Server-Side Encryption",
-    "TableClass": "TableClass",
-    "DeletionProtectionEnabled": "DeletionProtection",
-}
-
-_deletions: set[asyncio.Task[None]] = set()
 
 
 async def create_table(context: RequestContext, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -61,10 +37,15 @@ async def create_table(context: RequestContext, parameters: Mapping[str, Any]) -
     name = table_name_of(parameters)
     check_table_name(name)
     refuse_what_is_not_served(parameters)
+    refuse_null(parameters)
+    check_lengths(parameters)
     now_ms = context.clock.now_ms()
-    keys = key_attributes(parameters)
+    billing_mode = check_table_at_creation(parameters)
+    types = types_of(parameters["AttributeDefinitions"])
+    indexes = indexes_at_creation(parameters, types, billing_mode)
+    keys = names_of(parameters["KeySchema"])
     view_type = view_type_at_creation(parameters)
-    declaration = declaration_at_creation(parameters, now_ms)
+    declaration = declaration_at_creation(parameters, billing_mode, now_ms)
 
     def job(tx: Transaction) -> Mapping[str, Any]:
         if tables.get_table(tx.connection, name) is not None:
@@ -73,12 +54,13 @@ async def create_table(context: RequestContext, parameters: Mapping[str, Any]) -
             tx,
             name,
             region=context.place.region,
-            partition_key=keys.partition_key,
-            partition_key_type=keys.partition_key_type,
-            sort_key=keys.sort_key,
-            sort_key_type=keys.sort_key_type,
+            partition_key=keys[0],
+            partition_key_type=types[keys[0]],
+            sort_key=keys[1] if len(keys) > 1 else None,
+            sort_key_type=types[keys[1]] if len(keys) > 1 else None,
             view_type=view_type,
             declaration=declaration,
+            secondary_indexes=indexes,
             now_ms=now_ms,
         )
         return describe(tx.connection, table, status="CREATING")
@@ -89,7 +71,8 @@ async def create_table(context: RequestContext, parameters: Mapping[str, Any]) -
 async def describe_table(context: RequestContext, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """Show a table. Its counters are exact (AWS refreshes them about every six hours)."""
     reader = context.store.reader
-    return {"Table": describe(reader, declared_table(reader, table_name_of(parameters)))}
+    table = declared_table(reader, table_name_of(parameters))
+    return {"Table": describe(reader, table, now_ms=context.clock.now_ms())}
 
 
 async def list_tables(context: RequestContext, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -100,50 +83,6 @@ async def list_tables(context: RequestContext, parameters: Mapping[str, Any]) ->
     if len(names) <= limit:
         return {"TableNames": names}
     return {"TableNames": names[:limit], "LastEvaluatedTableName": names[limit - 1]}
-
-
-async def update_table(context: RequestContext, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Switch the stream on or off, or change what else was declared."""
-    refuse_what_is_not_served(parameters)
-    changes = [name for name in _CHANGES if parameters.get(name) is not None]
-    if not changes:
-        raise ValidationException(_NO_CHANGE)
-    if len(changes) > 1:
-        for name in changes:
-            if name in _ALONE:
-                raise ValidationException(
-                    f"{INVALID}{_ALONE[name]} modification must be the only operation in the request"
-                )
-    name = table_name_of(parameters)
-
-    def job(tx: Transaction) -> Mapping[str, Any]:
-        now_ms = context.clock.now_ms()
-        table = declared_table(tx.connection, name)
-        specification = parameters.get("StreamSpecification")
-        if specification is not None:
-            table = _switch_stream(tx, table, specification, now_ms)
-        if changes != ["StreamSpecification"]:
-            declaration = declaration_after_update(table.declaration, parameters, now_ms)
-            table = tables.set_declaration(tx, table, declaration)
-        return describe(tx.connection, table, status="UPDATING")
-
-    return {"TableDescription": await context.store.write(job)}
-
-
-def _switch_stream(tx: Transaction, table: Table, specification: Mapping[str, Any], now_ms: int) -> Table:
-    """Texts: ack-api-quirks DDB-TABLE-050, recorded from AWS on 2026-10-09."""
-    view_type = specification.get("StreamViewType")
-    if specification["StreamEnabled"]:
-        if view_type is None:
-            raise ValidationException(f"{INVALID}If stream is being enabled then UpdateViewType is required")
-        if table.stream is not None:
-            raise ValidationException(f"Table already has an enabled stream: TableName: {table.name}")
-        return tables.switch_stream_on(tx, table, view_type, now_ms)
-    if view_type is not None:
-        raise ValidationException(f"{INVALID}If stream is being disabled, then UpdateViewType must not be specified")
-    if table.stream is None:
-        raise ValidationException(f"Table has no stream to disable: TableName: {table.name}")
-    return tables.switch_stream_off(tx, table, now_ms)
 
 
 async def delete_table(context: RequestContext, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -157,35 +96,18 @@ async def delete_table(context: RequestContext, parameters: Mapping[str, Any]) -
                 "Resource cannot be deleted as it is currently protected against deletion. "
                 "Disable deletion protection first."
             )
+        if any(not index.is_active for index in table.indexes):
+            raise ResourceInUseException(
+                "Attempt to change a resource which is still in use: Cannot delete table while indexes are being "
+                "created, updated, or deleted."
+            )
         description = describe(tx.connection, table, status="DELETING")
         return description, tables.delete_table(tx, table, context.clock.now_ms())
 
     description, has_more = await context.store.write(job)
     if has_more:
-        resume_table_deletions(context.store)
+        resume_table_upkeep(context.store)
     return {"TableDescription": description}
-
-
-def resume_table_deletions(store: Store) -> None:
-    """Remove, in chunks, what deleted tables left behind. To be called at the server's start, too."""
-    deletion = asyncio.get_running_loop().create_task(_purge(store))
-    _deletions.add(deletion)
-    deletion.add_done_callback(_deletions.discard)
-
-
-async def stop_table_deletions() -> None:
-    """Put off what is not removed yet; `resume_table_deletions` goes on at the next start."""
-    loop = asyncio.get_running_loop()
-    own = [deletion for deletion in tuple(_deletions) if deletion.get_loop() is loop]
-    for deletion in own:
-        deletion.cancel()
-    await asyncio.gather(*own, return_exceptions=True)
-
-
-async def _purge(store: Store) -> None:
-    with suppress(StoreStoppedError):  # the next start goes on
-        while await store.write(tables.purge_step):
-            pass
 
 
 # Tags -------------------------------------------------------------------------------------------------
