@@ -6,7 +6,7 @@ a comparison by Alternator (``test_condition_expression.py``).
 """
 
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from operator import ge, gt, le, lt
@@ -266,9 +266,9 @@ def bind_condition(syntax: ConditionSyntax, placeholders: Placeholders) -> Condi
         case NotSyntax(part):
             return Not(bind_condition(part, placeholders))
         case ComparisonSyntax(operator, left, right):
-            return _bind_comparison(operator, bind_operand(left, placeholders), bind_operand(right, placeholders))
+            return comparison_of(operator, bind_operand(left, placeholders), bind_operand(right, placeholders))
         case BetweenSyntax(operand, low, high):
-            return _bind_between(*(bind_operand(each, placeholders) for each in (operand, low, high)))
+            return between_of(*(bind_operand(each, placeholders) for each in (operand, low, high)))
         case InSyntax(operand, candidates):
             return _bind_in(operand, candidates, placeholders)
         case FunctionSyntax():
@@ -283,13 +283,21 @@ def bind_operand(syntax: OperandSyntax, placeholders: Placeholders) -> Operand:
         case ValueSyntax():
             return ConstantOperand(placeholders.value(syntax))
         case FunctionSyntax(name, arguments):
-            bound = [bind_operand(argument, placeholders) for argument in arguments]
-            _check_number_of_operands(name, len(bound))
-            _check_type(name, bound[0], ("S", "B", "SS", "NS", "BS", "L", "M"))
-            return SizeOperand(bound[0])
+            return size_of([bind_operand(argument, placeholders) for argument in arguments], name)
 
 
-def _bind_comparison(operator: str, left: Operand, right: Operand) -> Condition:
+# ---- checking operands that are bound already ----------------------------------------------------
+
+
+def size_of(operands: Sequence[Operand], name: str = "size") -> SizeOperand:
+    """How large an operand is; errors as in `bind_condition`."""
+    _check_number_of_operands(name, len(operands))
+    _check_type(name, operands[0], ("S", "B", "SS", "NS", "BS", "L", "M"))
+    return SizeOperand(operands[0])
+
+
+def comparison_of(operator: str, left: Operand, right: Operand) -> Condition:
+    """A comparison; errors as in `bind_condition`."""
     _check_distinct(operator, left, right)
     if operator not in ("=", "<>"):
         _check_type(operator, left, _ORDERED_TYPES)
@@ -297,7 +305,8 @@ def _bind_comparison(operator: str, left: Operand, right: Operand) -> Condition:
     return Comparison(operator, left, right)
 
 
-def _bind_between(operand: Operand, low: Operand, high: Operand) -> Condition:
+def between_of(operand: Operand, low: Operand, high: Operand) -> Condition:
+    """A range with both its ends; errors as in `bind_condition`."""
     for each in (operand, low, high):
         _check_type("BETWEEN", each, _ORDERED_TYPES)
     if isinstance(low, ConstantOperand) and isinstance(high, ConstantOperand):
@@ -317,17 +326,24 @@ def _bind_between(operand: Operand, low: Operand, high: Operand) -> Condition:
 
 def _bind_in(operand: OperandSyntax, candidates: tuple[OperandSyntax, ...], placeholders: Placeholders) -> Condition:
     bound = bind_operand(operand, placeholders)
-    bound_candidates = tuple(bind_operand(candidate, placeholders) for candidate in candidates)
-    if len(bound_candidates) > MAX_IN_OPERANDS:
+    return one_of(bound, tuple(bind_operand(candidate, placeholders) for candidate in candidates))
+
+
+def one_of(operand: Operand, candidates: tuple[Operand, ...]) -> Condition:
+    """Equality with one of several; errors as in `bind_condition`."""
+    if len(candidates) > MAX_IN_OPERANDS:
         raise ExpressionProblem(
-            f"The IN operator is provided with too many operands; number of operands: {len(bound_candidates)}"
+            f"The IN operator is provided with too many operands; number of operands: {len(candidates)}"
         )
-    return OneOf(bound, bound_candidates)
+    return OneOf(operand, candidates)
 
 
 def _bind_function(syntax: FunctionSyntax, placeholders: Placeholders) -> Condition:
-    name = syntax.name
-    operands = [bind_operand(argument, placeholders) for argument in syntax.arguments]
+    return function_of(syntax.name, [bind_operand(argument, placeholders) for argument in syntax.arguments])
+
+
+def function_of(name: str, operands: Sequence[Operand]) -> Condition:
+    """A function that says yes or no; errors as in `bind_condition`."""
     _check_number_of_operands(name, len(operands))
     first = operands[0]
     if len(operands) == 2:

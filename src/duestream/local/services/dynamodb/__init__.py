@@ -3,6 +3,11 @@
 from duestream.local.services.context import Operation
 from duestream.local.services.dynamodb.batches import batch_get_item, batch_write_item
 from duestream.local.services.dynamodb.items import delete_item, get_item, put_item, update_item
+from duestream.local.services.dynamodb.partiql import (
+    batch_execute_statement,
+    execute_statement,
+    execute_transaction,
+)
 from duestream.local.services.dynamodb.reads import query, scan
 from duestream.local.services.dynamodb.table_updates import update_table
 from duestream.local.services.dynamodb.tables import (
@@ -17,11 +22,13 @@ from duestream.local.services.dynamodb.tables import (
     tag_resource,
     untag_resource,
 )
+from duestream.local.services.dynamodb.transactions import transact_get_items, transact_write_items
 from duestream.local.services.dynamodb.upkeep import resume_table_upkeep, stop_table_upkeep
 
 __all__ = ["OPERATIONS", "resume_table_upkeep", "stop_table_upkeep"]
 
 OPERATIONS: dict[str, Operation] = {
+    "BatchExecuteStatement": batch_execute_statement,
     "BatchGetItem": batch_get_item,
     "BatchWriteItem": batch_write_item,
     "CreateTable": create_table,
@@ -31,6 +38,8 @@ OPERATIONS: dict[str, Operation] = {
     "DescribeLimits": describe_limits,
     "DescribeTable": describe_table,
     "DescribeTimeToLive": describe_time_to_live,
+    "ExecuteStatement": execute_statement,
+    "ExecuteTransaction": execute_transaction,
     "GetItem": get_item,
     "ListTables": list_tables,
     "ListTagsOfResource": list_tags_of_resource,
@@ -38,6 +47,8 @@ OPERATIONS: dict[str, Operation] = {
     "Query": query,
     "Scan": scan,
     "TagResource": tag_resource,
+    "TransactGetItems": transact_get_items,
+    "TransactWriteItems": transact_write_items,
     "UntagResource": untag_resource,
     "UpdateItem": update_item,
     "UpdateTable": update_table,
