@@ -43,6 +43,8 @@ class StackOptions:
         memory_mb: of each function; it has processor time in proportion.
         log_retention_days: one of `RETENTIONS_DAYS`.
         alarm_topics: ARNs of SNS topics that are told when an alarm begins or ends.
+        alarms: make alarms; each costs a few cents a month.
+        dashboard: make a dashboard; an account's first three are free.
         permissions_boundary: ARN of the policy that bounds every role.
         batch_size: stream records in one invocation, 1 to 10,000.
         parallelization: invocations per shard at one time, 1 to 10; the order of each item is kept.
@@ -63,6 +65,8 @@ class StackOptions:
     memory_mb: int = 1024
     log_retention_days: int = 30
     alarm_topics: tuple[str, ...] = ()
+    alarms: bool = True
+    dashboard: bool = True
     permissions_boundary: str | None = None
     batch_size: int = 1000
     parallelization: int = 2

@@ -75,7 +75,12 @@ def stream_statements(app_name: str, tables: WatchedTables, streamed: Iterable[s
         _allow("ListStreams", "dynamodb:ListStreams", "*"),
         _allow(
             "KeepSchedules",
-            ["scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"],
+            [
+                "scheduler:CreateSchedule",
+                "scheduler:UpdateSchedule",
+                "scheduler:GetSchedule",
+                "scheduler:DeleteSchedule",
+            ],
             our_arn("scheduler", f"schedule/{app_name}/*"),
         ),
         _pass_execution_role(),
@@ -89,12 +94,12 @@ def when_due_statements(app_name: str, rules: Iterable[Rule], grants: Iterable[G
     return [
         _logs(function_name(app_name, "when-due")),
         _allow("ReadItems", "dynamodb:GetItem", [sub(table_arn(table)) for table in tables]),
+        _remember_deliveries(),
         _allow(
-            "RememberDeliveries",
-            ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
-            attribute(DELIVERIES_ID, "Arn"),
+            "ScheduleRetries",
+            ["scheduler:CreateSchedule", "scheduler:UpdateSchedule"],
+            our_arn("scheduler", f"schedule/{app_name}/retry-*"),
         ),
-        _allow("ScheduleRetries", "scheduler:CreateSchedule", our_arn("scheduler", f"schedule/{app_name}/retry-*")),
         _pass_execution_role(),
         _allow("SendDeadLetters", "sqs:SendMessage", attribute(DEAD_LETTERS_ID, "Arn")),
         *statements_of(grants, "InvokeTargets"),
@@ -131,6 +136,11 @@ def _allow(sid: str, actions: str | list[str], resources: Value) -> Statement:
         "Action": [actions] if isinstance(actions, str) else actions,
         "Resource": resources if isinstance(resources, list) else [resources],
     }
+
+
+def _remember_deliveries() -> Statement:
+    actions = ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+    return _allow("RememberDeliveries", actions, attribute(DELIVERIES_ID, "Arn"))
 
 
 def _pass_execution_role() -> Statement:

@@ -1,5 +1,7 @@
 """The template: everything that an app needs on AWS, as CloudFormation takes it."""
 
+from duestream.aws.stack.alarms import alarm_resources
+from duestream.aws.stack.dashboard import dashboard_resource
 from duestream.aws.stack.functions import (
     STREAM_ID,
     SWEEP_ID,
@@ -34,6 +36,7 @@ from duestream.aws.stack.tables import DELIVERIES_ID, WatchedTables, deliveries_
 from duestream.core.app import App
 
 SCHEDULE_GROUP_ID = "ScheduleGroup"
+DASHBOARD_ID = "Dashboard"
 Template = dict[str, Value]
 
 
@@ -63,6 +66,8 @@ def template(app: App, options: StackOptions) -> Template:
             **queue_resources(app.name),
             **_function_resources(parts, tables, options),
             **_role_resources(parts, tables, options),
+            **(alarm_resources(parts, options) if options.alarms else {}),
+            **({DASHBOARD_ID: dashboard_resource(parts)} if options.dashboard else {}),
         },
         "Outputs": _outputs(parts, tables),
     }
