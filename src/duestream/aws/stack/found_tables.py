@@ -1,0 +1,125 @@
+"""The tables that rules watch, as they are on AWS: missing, in the stack, or there already; and their streams."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+
+from duestream.aws.stack.session import AwsError, code_of
+from duestream.aws.stack.stack_events import Pause
+from duestream.core.rule import TableDeclaration
+
+VIEW_TYPE = "NEW_AND_OLD_IMAGES"
+LOOK_SECONDS = 1.0
+#: A table becomes active within minutes, as a rule; beyond that, somebody has to look.
+MAX_LOOKS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTable:
+    """A table that was looked for.
+
+    Args:
+        name: of the table.
+        state: ``missing``; ``stack``: the stack made it; ``existing``: somebody else did.
+        problem: why rules cannot watch it; empty: they can.
+        remedy: what to do about the problem.
+        stream_arn: of its stream that shows both images; None: it is off.
+        items: how many there are, as DynamoDB counts them every six hours or so.
+    """
+
+    name: str
+    state: Literal["missing", "stack", "existing"]
+    problem: str = ""
+    remedy: str = ""
+    stream_arn: str | None = None
+    items: int = 0
+
+
+def look_for_table(dynamodb: Any, declaration: TableDeclaration, in_stack: Collection[str]) -> FoundTable:
+    """A table as it is.
+
+    Args:
+        declaration: as the app says that it is.
+        in_stack: names of the tables that the stack made.
+    """
+    name = declaration.name
+    try:
+        table = dynamodb.describe_table(TableName=name)["Table"]
+    except ClientError as error:
+        if code_of(error) == "ResourceNotFoundException":
+            return FoundTable(name, "missing")
+        raise
+    state: Literal["stack", "existing"] = "stack" if name in in_stack else "existing"
+    items = int(table.get("ItemCount", 0))
+    stream = table.get("StreamSpecification", {})
+    stream_arn = table.get("LatestStreamArn") if stream.get("StreamEnabled") else None
+    if state == "stack":  # what changes there, the change set tells
+        return FoundTable(name, state, stream_arn=stream_arn, items=items)
+    key_problem = _key_problem(declaration, table)
+    if key_problem:
+        return FoundTable(name, state, key_problem, "Declare the table's key as it is, or another table.")
+    if stream_arn is not None and stream.get("StreamViewType") != VIEW_TYPE:
+        return FoundTable(
+            name,
+            state,
+            f"the stream of table {name} shows {stream.get('StreamViewType')}, and rules need {VIEW_TYPE}",
+            "A stream's view cannot be changed: if nobody reads it, turn it off "
+            f"(aws dynamodb update-table --table-name {name} --stream-specification StreamEnabled=false) "
+            "and deploy again, which turns it on as it must be.",
+        )
+    return FoundTable(name, state, stream_arn=stream_arn, items=items)
+
+
+def turn_stream_on(dynamodb: Any, name: str, pause: Pause) -> str:
+    """Turn a table's stream on, with both images; the stream's ARN, once it can be read.
+
+    Raises:
+        AwsError: the table does not get ready.
+    """
+    dynamodb.update_table(TableName=name, StreamSpecification={"StreamEnabled": True, "StreamViewType": VIEW_TYPE})
+    for _ in range(MAX_LOOKS):
+        table = dynamodb.describe_table(TableName=name)["Table"]
+        if table["TableStatus"] == "ACTIVE" and table.get("LatestStreamArn"):
+            return str(table["LatestStreamArn"])
+        pause(LOOK_SECONDS)
+    raise AwsError(
+        f"table {name} has been {table['TableStatus']} for long since its stream was turned on",
+        remedy="Look at it in DynamoDB's console, and deploy again when it is ACTIVE.",
+    )
+
+
+def delete_table(dynamodb: Any, name: str, pause: Pause) -> None:
+    """Delete a table with all its items, and wait until it is gone; fine if there is none.
+
+    Raises:
+        AwsError: it stays.
+    """
+    for _ in range(MAX_LOOKS):
+        try:
+            if dynamodb.describe_table(TableName=name)["Table"]["TableStatus"] != "DELETING":
+                dynamodb.delete_table(TableName=name)
+        except ClientError as error:
+            if code_of(error) == "ResourceNotFoundException":
+                return
+            if code_of(error) != "ResourceInUseException":  # it is still being made or changed
+                raise
+        pause(LOOK_SECONDS)
+    raise AwsError(f"table {name} is still being deleted", remedy="DynamoDB goes on with it; look again later.")
+
+
+def _key_problem(declaration: TableDeclaration, table: Mapping[str, Any]) -> str:
+    types = {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
+    there = {one["KeyType"]: one["AttributeName"] for one in table["KeySchema"]}
+    is_so = [(name, types.get(name)) for name in (there.get("HASH"), there.get("RANGE")) if name]
+    declared = [(declaration.partition_key, declaration.partition_key_type)]
+    if declaration.sort_key is not None:
+        declared.append((declaration.sort_key, declaration.sort_key_type))
+    if is_so == declared:
+        return ""
+    return f"table {declaration.name} has the key {_key_text(is_so)}, and the app declares {_key_text(declared)}"
+
+
+def _key_text(parts: list[tuple[Any, Any]]) -> str:
+    return ", ".join(f"{name} ({kind})" for name, kind in parts)
