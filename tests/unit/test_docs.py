@@ -109,7 +109,7 @@ def test_the_operations_documented_are_those_that_are_served(service: str) -> No
 
 def test_every_action_of_the_log_is_documented() -> None:
     source = "".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
-    named = set(re.findall(r'"action": "(\w+)"', source))
+    named = set(re.findall(r'(?:"action": |_facts\()"(\w+)"', source))
     assert {"put_schedule", "delivered"} <= named
     assert {name for name in named if f"`{name}`" not in _text("logs.md")} == set()
 

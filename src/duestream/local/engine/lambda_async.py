@@ -94,7 +94,8 @@ class AsyncInvocations:
         except Exception as error:
             if self.stopping and isinstance(error, StoreStoppedError):
                 return
-            logger.exception("an invocation met a fault of ours", extra={"request_id": invocation.request_id})
+            facts = {"action": "invoke", "request_id": invocation.request_id}
+            logger.exception("an invocation met a fault of ours", extra=facts)
             # Not at once again; it is still in the store.
             await Alarm(self._clock).sleep_until(self._clock.now_ms() + FAULT_PAUSE_MS)
 

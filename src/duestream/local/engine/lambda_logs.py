@@ -32,10 +32,8 @@ class FunctionLog:
                 self.close()
                 self.path.replace(self.path.with_suffix(".log.1"))
         except OSError as error:
-            logger.warning(
-                "a function's log was not written",
-                extra={"function": self._name, "reason": error.strerror or str(error)},
-            )
+            facts = {"action": "write_function_log", "function": self._name, "reason": error.strerror or str(error)}
+            logger.warning("a function's log was not written", extra=facts)
         if logger.isEnabledFor(logging.DEBUG):
             facts = {"action": "function_output", "function": self._name}
             logger.debug("%s", text.decode("utf-8", "replace").rstrip("\n"), extra=facts)

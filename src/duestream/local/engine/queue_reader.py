@@ -63,9 +63,7 @@ class QueueReader:
                 except Exception as error:
                     if self.stopping and isinstance(error, StoreStoppedError):
                         return
-                    logger.exception(
-                        "a mapping met a fault of ours, and goes on", extra={"mapping": self._mapping.uuid}
-                    )
+                    logger.exception("a mapping met a fault of ours, and goes on", extra=self._facts("run_mapping"))
                     look_again_ms = self._clock.now_ms() + FAULT_PAUSE_MS
                 if look_again_ms != 0:
                     await self.alarm.sleep_until(look_again_ms)
@@ -103,7 +101,12 @@ class QueueReader:
         self._calls.discard(call)
         self.alarm.ring()
         if not call.cancelled() and (error := call.exception()) is not None:
-            logger.error("a mapping met a fault of ours, and goes on", exc_info=error)
+            facts = self._facts("run_mapping")
+            logger.error("a mapping met a fault of ours, and goes on", extra=facts, exc_info=error)
+
+    def _facts(self, action: str) -> dict[str, Any]:
+        """What every log line of this mapping says."""
+        return {"action": action, "function": self._mapping.function_name, "mapping": self._mapping.uuid}
 
     def _receive(self, tx: Transaction, queue: Queue) -> list[ReceivedMessage]:
         received: list[ReceivedMessage] = []
@@ -144,7 +147,8 @@ class QueueReader:
                 try:
                     messages.delete_message(tx, present, handle, now_ms=now_ms)
                 except ServiceError:  # of a FIFO queue, whose visibility timeout was too short: it comes again
-                    logger.warning("a message outlived its visibility timeout", extra={"queue": queue.name})
+                    facts = self._facts("message_outlived") | {"queue": queue.name}
+                    logger.warning("a message outlived its visibility timeout", extra=facts)
             mappings.set_last_result(tx, self._mapping.id, "PROBLEM: Function call failed" if failed else "OK")
 
         if done or failed:
@@ -168,8 +172,7 @@ class QueueReader:
                 failed = set()
         if failed is None or failed:
             count = len(events) if failed is None else len(failed)
-            facts = {"action": "batch_failed", "function": name, "mapping": self._mapping.uuid}
-            logger.warning("a batch failed", extra={**facts, "count": count, "reason": reason})
+            logger.warning("a batch failed", extra=self._facts("batch_failed") | {"count": count, "reason": reason})
         return set(identifiers) if failed is None else {identifiers[index] for index in failed}
 
     def _passes(self, event: Mapping[str, Any]) -> bool:

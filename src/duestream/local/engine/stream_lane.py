@@ -104,7 +104,7 @@ class StreamLane:
             except Exception as error:
                 if self.stopping and isinstance(error, StoreStoppedError):
                     return
-                logger.exception("a mapping met a fault of ours, and goes on", extra={"mapping": self._mapping.uuid})
+                logger.exception("a mapping met a fault of ours, and goes on", extra=self._facts("run_mapping"))
                 self._position = self._gathered = None  # what is stored counts
                 look_again_ms = self._clock.now_ms() + FAULT_PAUSE_MS
             if look_again_ms != 0:
@@ -335,8 +335,11 @@ class StreamLane:
         return result.request_id, response, first_failed, result.payload
 
     def _warn(self, reason: str, count: int) -> None:
-        facts = {"action": "batch_failed", "function": self._mapping.function_name, "mapping": self._mapping.uuid}
-        logger.warning("a batch failed", extra={**facts, "count": count, "reason": reason})
+        logger.warning("a batch failed", extra=self._facts("batch_failed") | {"count": count, "reason": reason})
+
+    def _facts(self, action: str) -> dict[str, Any]:
+        """What every log line of this mapping says."""
+        return {"action": action, "function": self._mapping.function_name, "mapping": self._mapping.uuid}
 
     def _told(
         self,
@@ -347,8 +350,8 @@ class StreamLane:
         attempts: int,
         response: dict[str, Any] | None,
     ) -> str:
-        facts = {"action": "batch_given_up", "function": self._mapping.function_name, "mapping": self._mapping.uuid}
-        logger.error("a batch was given up", extra={**facts, "count": len(records), "reason": condition})
+        facts = self._facts("batch_given_up") | {"count": len(records), "reason": condition}
+        logger.error("a batch was given up", extra=facts)
         return on_failure_body(
             self._mapping,
             stream,
