@@ -74,7 +74,13 @@ class ServiceError(Error):
 
 
 class ValidationException(ServiceError):
-    """The request is not one that AWS would carry out."""
+    """The request is not one that AWS would carry out.
+
+    `older_message` is the same complaint in the words of those operations of DynamoDB that have kept its older
+    checks, where the two differ.
+    """
+
+    older_message: str | None = None
 
 
 class SerializationException(ServiceError):

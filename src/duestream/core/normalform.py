@@ -2,8 +2,10 @@
 
 An item in normal form has canonical numbers and sorted sets, so that equal values are equal for `==`.
 
-The texts of the errors were measured against AWS by dynalite's tests (``test/putItem.js`` and others); the
-text about nesting by the tests of nubo-db/dynamodb-conformance.
+The texts of the errors were measured against AWS by dynalite's tests (``test/putItem.js`` and others) and by the
+tests of paritysuite/dynamodb-conformance (``valueLayers``, ``nestingDepth``, ``deepRequests``; 2026-10-09). Where
+the operations of AWS differ, the text is that of the newer checks, and `ValidationException.older_message` has
+that of the older ones.
 """
 
 import re
@@ -29,6 +31,9 @@ _TOO_DEEP = (
     "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
 )
 
+_EMPTY_NAME = "Empty attribute name"
+_NOT_NULL = INVALID + "Null attribute value types must have the value of true"
+
 _find_foreign_base64 = re.compile(r"[^A-Za-z0-9+/=]|=(?=[^=])").search
 
 
@@ -47,6 +52,8 @@ def normalize_item(item: Any) -> Item:
     """
     if type(item) is not dict:
         raise SerializationException(_unexpected_structure(item))
+    if "" in item:
+        raise ValidationException(_EMPTY_NAME)
     changed: Item | None = None
     for name, value in item.items():
         # nearly every attribute is a string or a whole number: those two without a call
@@ -122,8 +129,9 @@ def _normalize_boolean(content: Any, level: int) -> bool:
 
 
 def _normalize_null(content: Any, level: int) -> bool:
-    """Accept false too: AWS does since 2026 and stores true (nubo-db/dynamodb-conformance, 2026-06-08)."""
-    return _normalize_boolean(content, level) or True
+    if not _normalize_boolean(content, level):
+        raise ValidationException(_NOT_NULL)
+    return True
 
 
 def _normalize_list(content: Any, level: int) -> list[AttributeValue]:
@@ -137,6 +145,8 @@ def _normalize_map(content: Any, level: int) -> dict[str, AttributeValue]:
     if type(content) is not dict:
         raise SerializationException(_unexpected_structure(content))
     normal = {name: _normalize(value, level + 1) for name, value in content.items()}
+    if "" in content:
+        raise ValidationException(_EMPTY_NAME)
     unchanged = all(normal[name] is value for name, value in content.items())
     return content if unchanged else normal
 
@@ -146,7 +156,8 @@ def _normalize_string_set(content: Any, level: int) -> list[str]:
     if not members:
         raise ValidationException(INVALID + "An string set  may not be empty")
     if len(set(members)) < len(members):
-        raise ValidationException(f"{INVALID}Input collection [{', '.join(members)}] contains duplicates.")
+        shown = ", ".join(f'"{member}"' for member in _up_to_repeat(members, str.encode))
+        raise _duplicates(f"Input collection [{shown}] contains", f"Input collection [{', '.join(members)}] contains")
     members.sort()
     return _same_list(members, content)
 
@@ -156,7 +167,9 @@ def _normalize_number_set(content: Any, level: int) -> list[str]:
     if not members:
         raise ValidationException(INVALID + "An number set  may not be empty")
     if len(set(members)) < len(members):
-        raise ValidationException("Input collection contains duplicates")
+        error = ValidationException(INVALID + "Input collection contains duplicates.")
+        error.older_message = "Input collection contains duplicates"
+        raise error
     members.sort(key=Decimal)
     return _same_list(members, content)
 
@@ -166,7 +179,9 @@ def _normalize_binary_set(content: Any, level: int) -> list[str]:
     if not members:
         raise ValidationException(INVALID + "Binary sets should not be empty")
     if len(set(members)) < len(members):
-        raise ValidationException(f"{INVALID}Input collection [{', '.join(members)}]of type BS contains duplicates.")
+        shown = ",".join(f'"{member}"' for member in _up_to_repeat(members, b64decode))
+        older = f"Input collection [{', '.join(members)}]of type BS contains"
+        raise _duplicates(f"Input collection [{shown}]of type BS contains", older)
     members.sort(key=b64decode)
     return _same_list(members, content)
 
@@ -183,6 +198,22 @@ _NORMALIZERS: dict[str, Callable[[Any, int], Any]] = {
     "NS": _normalize_number_set,
     "BS": _normalize_binary_set,
 }
+
+
+def _up_to_repeat(members: list[str], order: Callable[[str], bytes]) -> list[str]:
+    """Members as AWS lists them: in the order of a set as far as they differ, then the rest as it was sent."""
+    seen: set[str] = set()
+    for member in members:
+        if member in seen:
+            break
+        seen.add(member)
+    return sorted(seen, key=order) + members[len(seen) :]
+
+
+def _duplicates(problem: str, older: str) -> ValidationException:
+    error = ValidationException(f"{INVALID}{problem} duplicates.")
+    error.older_message = f"{INVALID}{older} duplicates."
+    return error
 
 
 def _same_list(members: list[str], content: list[str]) -> list[str]:

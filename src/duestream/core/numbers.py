@@ -4,7 +4,9 @@ Numbers stay text, in the one normal form DynamoDB answers with: plain notation,
 leading or trailing zeros. Two numbers are equal when their normal forms are.
 
 The limits are AWS's (Developer Guide, "Supported data types and naming rules in Amazon DynamoDB",
-section Number). The texts of the errors were measured against AWS by dynalite's and by Alternator's tests.
+section Number). The texts of the errors were measured against AWS by dynalite's and by Alternator's tests, those
+of the newer checks by paritysuite/dynamodb-conformance (``valueLayers`` and ``numberExponent``, 2026-10-09): the
+newer checks read an exponent of up to 64 bits, the older ones one of 32 bits, as Java's BigDecimal does.
 """
 
 import re
@@ -16,6 +18,9 @@ from duestream.errors import ValidationException
 MAX_SIGNIFICANT_DIGITS = 38
 MAX_MAGNITUDE = 125
 MIN_MAGNITUDE = -130
+MAX_EXPONENT = 2**63 - 1
+#: The largest exponent of the older checks; this one itself they take for its opposite (valueLayers, 2026-10-09).
+MAX_OLDER_EXPONENT = 2**31 - 1
 
 NOT_NUMERIC = "The parameter cannot be converted to a numeric value"
 TOO_MANY_DIGITS = "Attempting to store more than 38 significant digits in a Number"
@@ -69,22 +74,21 @@ def parse_number(text: str) -> Number:
     """
     found = _read_number(text)
     if found is None:
-        raise ValidationException(f"{NOT_NUMERIC}: {text}" if text else NOT_NUMERIC)
+        raise _not_numeric(text)
     sign, whole, fraction, bare_fraction, exponent = found.groups()
     whole = whole or ""
     fraction = fraction or bare_fraction or ""
+    power = 0 if exponent is None else _power(exponent, text)
     digits = (whole + fraction).lstrip("0")
-    if not digits:
-        return _ZERO
-    magnitude = _bounded(exponent) + len(digits) - len(fraction) - 1
+    magnitude = power + len(digits) - len(fraction) - 1 if digits else power
     digits = digits.rstrip("0")
     if len(digits) > MAX_SIGNIFICANT_DIGITS:
         raise ValidationException(TOO_MANY_DIGITS)
     if magnitude > MAX_MAGNITUDE:
-        raise ValidationException(OVERFLOW)
+        raise _out_of_range(OVERFLOW, power, text)
     if magnitude < MIN_MAGNITUDE:
-        raise ValidationException(UNDERFLOW)
-    return Number(sign == "-", digits, magnitude)
+        raise _out_of_range(UNDERFLOW, power, text)
+    return Number(sign == "-", digits, magnitude) if digits else _ZERO
 
 
 def add_numbers(left: str, right: str) -> str:
@@ -149,13 +153,29 @@ def number_size_bytes(text: str) -> int:
     return 1 + (whole + 1) // 2 + (fraction + 1) // 2 + is_negative
 
 
-def _bounded(exponent: str | None) -> int:
-    """Read an exponent without letting a long one cost time; beyond nine digits all are out of range alike."""
-    if exponent is None:
-        return 0
+def _power(exponent: str, text: str) -> int:
+    """Read an exponent without letting a long one cost time."""
     digits = exponent.lstrip("+-").lstrip("0")
-    power = int(digits[:9] or "0") if len(digits) <= 9 else 10**9
+    power = int(digits or "0") if len(digits) <= 19 else MAX_EXPONENT + 1
+    if power > MAX_EXPONENT:
+        raise _not_numeric(text)
     return -power if exponent[0] == "-" else power
+
+
+def _not_numeric(text: str) -> ValidationException:
+    error = ValidationException(f"{NOT_NUMERIC}: {text}")
+    if not text:
+        error.older_message = NOT_NUMERIC
+    return error
+
+
+def _out_of_range(problem: str, power: int, text: str) -> ValidationException:
+    error = ValidationException(problem)
+    if power == MAX_OLDER_EXPONENT:
+        error.older_message = UNDERFLOW
+    elif abs(power) > MAX_OLDER_EXPONENT:
+        error.older_message = f"{NOT_NUMERIC}: {text}"
+    return error
 
 
 def _plain_text(number: Number) -> str:

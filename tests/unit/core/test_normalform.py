@@ -48,10 +48,6 @@ def test_unknown_members_and_nulls_beside_a_value_are_ignored() -> None:
     assert normalize_value({"S": "x", "what": 1, "N": None}) == {"S": "x"}
 
 
-def test_null_false_is_stored_as_null_true() -> None:
-    assert normalize_value({"NULL": False}) == {"NULL": True}
-
-
 def test_sets_of_blobs_are_sorted_by_their_bytes() -> None:
     assert normalize_value({"BS": ["/w==", "AA==", "gA=="]}) == {"BS": ["AA==", "gA==", "/w=="]}
 
@@ -67,10 +63,12 @@ def test_sets_of_blobs_are_sorted_by_their_bytes() -> None:
         ({"SS": []}, INVALID + "An string set  may not be empty"),
         ({"NS": []}, INVALID + "An number set  may not be empty"),
         ({"BS": []}, INVALID + "Binary sets should not be empty"),
-        ({"SS": ["a", "a"]}, INVALID + "Input collection [a, a] contains duplicates."),
-        ({"BS": ["Yg==", "Yg=="]}, INVALID + "Input collection [Yg==, Yg==]of type BS contains duplicates."),
-        ({"NS": ["1", "1.0"]}, "Input collection contains duplicates"),
-        ({"S": "", "N": ""}, "The parameter cannot be converted to a numeric value"),
+        ({"SS": ["a", "a"]}, INVALID + 'Input collection ["a", "a"] contains duplicates.'),
+        ({"BS": ["Yg==", "Yg=="]}, INVALID + 'Input collection ["Yg==","Yg=="]of type BS contains duplicates.'),
+        ({"NS": ["1", "1.0"]}, INVALID + "Input collection contains duplicates."),
+        ({"NULL": False}, INVALID + "Null attribute value types must have the value of true"),
+        ({"M": {"": {"S": "x"}}}, "Empty attribute name"),
+        ({"S": "", "N": ""}, "The parameter cannot be converted to a numeric value: "),
         ({"S": "a", "N": "b"}, "The parameter cannot be converted to a numeric value: b"),
         ({"NS": ["1", "b"]}, "The parameter cannot be converted to a numeric value: b"),
         (

@@ -33,8 +33,7 @@ def numbers(draw: st.DrawFn) -> Decimal:
     [
         ("0", "0"),
         ("-0", "0"),
-        ("0e1000", "0"),
-        ("0e99999999999999999999", "0"),
+        ("0e125", "0"),
         ("17", "17"),
         ("+3", "3"),
         (".5", "0.5"),
@@ -60,7 +59,8 @@ def test_a_number_has_one_plain_notation(text: str, normal: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "The parameter cannot be converted to a numeric value"),
+        ("", "The parameter cannot be converted to a numeric value: "),
+        ("0e1000", "Number overflow. Attempting to store a number with magnitude larger than supported range"),
         ("abc", "The parameter cannot be converted to a numeric value: abc"),
         ("NaN", "The parameter cannot be converted to a numeric value: NaN"),
         ("-Infinity", "The parameter cannot be converted to a numeric value: -Infinity"),
@@ -76,7 +76,8 @@ def test_a_number_has_one_plain_notation(text: str, normal: str) -> None:
         ("1e126", OVERFLOW),
         ("-1e126", OVERFLOW),
         ("11e125", OVERFLOW),
-        ("1e" + "9" * 5000, OVERFLOW),
+        ("1e" + "9" * 18, OVERFLOW),
+        ("1e" + "9" * 5000, "The parameter cannot be converted to a numeric value: 1e" + "9" * 5000),
         ("1e-131", UNDERFLOW),
         ("0.9e-130", UNDERFLOW),
         ("-1e-99999999999", UNDERFLOW),

@@ -1,6 +1,7 @@
 """Key conditions: which partition a query reads, and which part of it.
 
-The rules, their texts and their order were measured against AWS by dynalite (``test/query.js``).
+The rules, their texts and their order were measured against AWS by dynalite (``test/query.js``), how many
+conditions there may be by paritysuite/dynamodb-conformance (``queryKeyConditionOperands``, eu-west-2, 2026-10).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -98,22 +99,51 @@ def parse_key_condition(
     Raises:
         ValidationException: with AWS's text.
     """
+    demands = parse_key_demands(text, placeholders)()
+    return key_condition_of(demands, partition_key=partition_key, sort_key=sort_key)
+
+
+def parse_key_demands(text: str, placeholders: Placeholders) -> Callable[[], dict[str, SortCondition]]:
+    """Read a KeyConditionExpression for which the key is not known yet.
+
+    Returns:
+        What gives the demands by attribute. It raises ValidationException for what AWS finds only when all other
+        expressions are read: that a condition is none that keys can be looked up by.
+
+    Raises:
+        ValidationException: with AWS's text.
+    """
     try:
         condition = bind_condition(parse_condition_text(text), placeholders)
     except ExpressionProblem as problem:
         raise ValidationException(f"Invalid KeyConditionExpression: {problem.text}") from None
+    return lambda: _demands(condition)
+
+
+def _demands(condition: Condition) -> dict[str, SortCondition]:
     by_attribute: dict[str, SortCondition] = {}
     for part in _parts(condition):
         name, demand = _key_demand(part)
         if name in by_attribute:
-            raise ValidationException("KeyConditionExpressions must only contain one condition per key")
+            raise ValidationException(
+                "Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key"
+            )
         by_attribute[name] = demand
-    if len(by_attribute) > MAX_KEY_CONDITIONS:
-        raise ValidationException("Conditions can be of length 1 or 2 only")
-    return _for_schema(by_attribute, partition_key, sort_key)
+    return by_attribute
 
 
-def _for_schema(demands: dict[str, SortCondition], partition_key: str, sort_key: str | None) -> KeyCondition:
+def key_condition_of(demands: Mapping[str, SortCondition], *, partition_key: str, sort_key: str | None) -> KeyCondition:
+    """Tell the demand on the partition key from that on the sort key.
+
+    Raises:
+        ValidationException: there are others, none on the partition key, or one that is no equality.
+    """
+    most = 1 if sort_key is None else MAX_KEY_CONDITIONS
+    if len(demands) > most:
+        raise ValidationException(
+            f"The number of query conditions ({len(demands)}) exceeds "
+            f"the number of key attributes defined in the schema ({most})"
+        )
     if partition_key not in demands:
         raise ValidationException(f"Query condition missed key schema element: {partition_key}")
     if len(demands) == MAX_KEY_CONDITIONS and sort_key not in demands:

@@ -80,7 +80,7 @@ def parse_condition_text(text: str) -> ConditionSyntax:
 @lru_cache(maxsize=CACHED_EXPRESSIONS)
 def parse_update_text(text: str) -> UpdateSyntax:
     """Read an update; errors as in `parse_condition_text`."""
-    parser = _UpdateParser(tokenize(text), _SECTIONS)
+    parser = _UpdateParser(tokenize(text, says_size=False), _SECTIONS)
     update = parser.whole()
     operands = [operand for action in update.actions for operand in operands_of(action)]
     check_reserved(path for operand in operands for path in paths_in(operand))

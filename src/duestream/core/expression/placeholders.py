@@ -1,6 +1,8 @@
 """ExpressionAttributeNames and ExpressionAttributeValues of one request, shared by all its expressions.
 
-The texts and their order were measured against AWS by dynalite (``test/query.js``, ``test/updateItem.js``).
+The texts and their order were measured against AWS by dynalite (``test/query.js``, ``test/updateItem.js``). AWS has
+moved all operations but Scan and those of transactions to newer checks, which say less (paritysuite/
+dynamodb-conformance, ``valueLayers``, 2026-10-09).
 """
 
 import re
@@ -26,6 +28,7 @@ class Placeholders:
     Args:
         names: ExpressionAttributeNames, or None where the request has none.
         values: ExpressionAttributeValues in wire form, or None.
+        older: complain as AWS's older checks do.
 
     Raises:
         ValidationException: one of them is empty, has a misspelt placeholder or a value DynamoDB would not store.
@@ -33,26 +36,43 @@ class Placeholders:
 
     __slots__ = ("_names", "_unused_names", "_unused_values", "_values")
 
-    def __init__(self, names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None, *, older: bool = False
+    ) -> None:
         if names is not None:
             _check_keys(_NAMES, names, _is_name)
         if values is not None:
             _check_keys(_VALUES, values, _is_value)
         self._names = names or {}
-        self._values = {key: _normalize(key, value) for key, value in values.items()} if values else {}
+        normalize = _normalize_older if older else _normalize
+        self._values = {key: normalize(key, value) for key, value in values.items()} if values else {}
         self._unused_names = set(self._names)
         self._unused_values = set(self._values)
 
     @classmethod
-    def of_request(cls, parameters: Mapping[str, Any], *expressions: str) -> "Placeholders":
+    def of_request(
+        cls, parameters: Mapping[str, Any], *expressions: str, older: bool = False, says_which: bool = False
+    ) -> "Placeholders":
         """Read the placeholders of a request.
 
         Args:
             parameters: the request's parameters, by AWS's names.
             expressions: the names of the operation's parameters that are expressions.
+            older: complain of values as AWS's older checks do.
+            says_which: say which expressions could have used the values that nothing uses (Query, Scan).
 
         Raises:
             ValidationException: there are placeholders but no expression to use them; or as the constructor does.
+        """
+        cls.refuse_idle(parameters, *expressions, says_which=says_which)
+        return cls(parameters.get(_NAMES), parameters.get(_VALUES), older=older)
+
+    @staticmethod
+    def refuse_idle(parameters: Mapping[str, Any], *expressions: str, says_which: bool = False) -> None:
+        """Refuse placeholders that no expression of the request could use; arguments as in `of_request`.
+
+        Raises:
+            ValidationException: there are some.
         """
         names, values = parameters.get(_NAMES), parameters.get(_VALUES)
         if names is not None and all(parameters.get(expression) is None for expression in expressions):
@@ -60,9 +80,10 @@ class Placeholders:
         if values is not None:
             holders = [expression for expression in expressions if expression != "ProjectionExpression"]
             if all(parameters.get(holder) is None for holder in holders):
-                missing = f"{' and '.join(holders)} {'are' if len(holders) > 1 else 'is'} null"
-                raise ValidationException(f"{_VALUES} can only be specified when using expressions: {missing}")
-        return cls(names, values)
+                missing = f": {' and '.join(holders)} {'are' if len(holders) > 1 else 'is'} null"
+                raise ValidationException(
+                    f"{_VALUES} can only be specified when using expressions{missing if says_which else ''}"
+                )
 
     def path(self, syntax: PathSyntax) -> Path:
         """Put the names into a path.
@@ -116,7 +137,12 @@ def _check_keys(parameter: str, given: Mapping[str, Any], is_key: Any) -> None:
 
 
 def _normalize(key: str, value: Any) -> AttributeValue:
+    return normalize_value(value)
+
+
+def _normalize_older(key: str, value: Any) -> AttributeValue:
     try:
         return normalize_value(value)
     except ValidationException as error:
-        raise ValidationException(f"{_VALUES} contains invalid value: {error.message} for key {key}") from None
+        problem = error.older_message or error.message
+        raise ValidationException(f"{_VALUES} contains invalid value: {problem} for key {key}") from None

@@ -2,13 +2,15 @@
 
 Sources: Developer Guide, "Using update expressions in DynamoDB"; the texts of the errors and which comes first
 were measured by dynalite (``test/updateItem.js``), the meaning of several actions on one list and of
-functions within functions by Alternator (``test_update_expression.py``).
+functions within functions by Alternator (``test_update_expression.py``). How UpdateItem counts the size of an update
+was measured by paritysuite/dynamodb-conformance (``itemSizeBySurface``, eu-west-2, 2026-10-09).
 """
 
 from collections.abc import Container
 from dataclasses import dataclass
 from typing import Literal
 
+from duestream.core.attributes import value_size_bytes
 from duestream.core.expression.checks import operands_of
 from duestream.core.expression.draft import Draft
 from duestream.core.expression.lexer import ExpressionProblem
@@ -48,6 +50,29 @@ _TYPE_WORDS = {
 _SETS = ("SS", "NS", "BS")
 
 
+#: What an update counts for beside its names and values, in bytes.
+_UPDATE_BYTES = 3
+_SET_BYTES = 19
+_REMOVE_BYTES = 1
+_IF_NOT_EXISTS_BYTES = 39
+_LIST_APPEND_BYTES = 37
+_ARITHMETIC_BYTES = {"+": 34, "-": 37}
+
+
+def _step_bytes(step: str | int) -> int:
+    return len(str(step).encode())
+
+
+def _target_bytes(path: Path) -> int:
+    """How much a path counts for that is written to."""
+    return _step_bytes(path[0]) + sum(4 + _step_bytes(step) for step in path[1:])
+
+
+def _operand_bytes(path: Path) -> int:
+    """How much a path counts for that is read from; what it leads to is free."""
+    return 1 + sum(14 + _step_bytes(step) for step in path)
+
+
 # ---- what a SET action takes its value from ------------------------------------------------------
 
 
@@ -57,6 +82,10 @@ class Constant:
 
     def value_in(self, item: Item) -> AttributeValue:
         return self.value
+
+    @property
+    def size_bytes(self) -> int:
+        return value_size_bytes(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +98,10 @@ class Copy:
             raise ValidationException(_ABSENT)
         return found
 
+    @property
+    def size_bytes(self) -> int:
+        return _operand_bytes(self.path)
+
 
 @dataclass(frozen=True, slots=True)
 class IfNotExists:
@@ -78,6 +111,10 @@ class IfNotExists:
     def value_in(self, item: Item) -> AttributeValue:
         found = value_at(item, self.path)
         return self.otherwise.value_in(item) if found is None else found
+
+    @property
+    def size_bytes(self) -> int:
+        return _IF_NOT_EXISTS_BYTES + _operand_bytes(self.path) + self.otherwise.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +127,10 @@ class ListAppend:
         if "L" not in first or "L" not in second:
             raise ValidationException(_INCORRECT_TYPE)
         return {"L": first["L"] + second["L"]}
+
+    @property
+    def size_bytes(self) -> int:
+        return _LIST_APPEND_BYTES + self.first.size_bytes + self.second.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +145,10 @@ class Arithmetic:
             raise ValidationException(_INCORRECT_TYPE)
         compute = add_numbers if self.operator == "+" else subtract_numbers
         return {"N": compute(left["N"], right["N"])}
+
+    @property
+    def size_bytes(self) -> int:
+        return _ARITHMETIC_BYTES[self.operator] + self.left.size_bytes + self.right.size_bytes
 
 
 Source = Constant | Copy | IfNotExists | ListAppend | Arithmetic
@@ -120,6 +165,10 @@ class Set:
     def perform(self, draft: Draft) -> None:
         draft.put(self.path, self.source.value_in(draft.original))
 
+    @property
+    def size_bytes(self) -> int:
+        return _SET_BYTES + _target_bytes(self.path) + self.source.size_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Remove:
@@ -128,13 +177,19 @@ class Remove:
     def perform(self, draft: Draft) -> None:
         draft.remove(self.path)
 
+    @property
+    def size_bytes(self) -> int:
+        return _REMOVE_BYTES + _target_bytes(self.path)
+
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """Add to a number, or members to a set; what is not there yet is put."""
+    """Add to a number, or members to a set or (in legacy parameters) to a list; what is not there yet is put."""
 
     path: Path
     value: AttributeValue
+    #: What is said where the item has something that cannot be added to.
+    mismatch: str = _INCORRECT_TYPE
 
     def perform(self, draft: Draft) -> None:
         old = value_at(draft.original, self.path)
@@ -142,13 +197,19 @@ class Add:
         if old is None:
             draft.put(self.path, self.value)
         elif kind not in old:
-            raise ValidationException(_INCORRECT_TYPE)
+            raise ValidationException(self.mismatch)
         elif kind == "N":
             draft.put(self.path, {"N": add_numbers(old["N"], content)})
+        elif kind == "L":
+            draft.put(self.path, {"L": old["L"] + content})
         else:
             added = [member for member in content if member not in set(old[kind])]
             if added:
                 draft.put(self.path, normalize_value({kind: old[kind] + added}))
+
+    @property
+    def size_bytes(self) -> int:
+        return _SET_BYTES + _target_bytes(self.path) + value_size_bytes(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +218,8 @@ class Delete:
 
     path: Path
     value: AttributeValue
+    #: What is said where the item has something that nothing can be taken out of.
+    mismatch: str = _INCORRECT_TYPE
 
     def perform(self, draft: Draft) -> None:
         old = value_at(draft.original, self.path)
@@ -164,7 +227,7 @@ class Delete:
         if old is None:
             draft.remove(self.path)
         elif kind not in old:
-            raise ValidationException(_INCORRECT_TYPE)
+            raise ValidationException(self.mismatch)
         else:
             deleted = set(content)
             kept = [member for member in old[kind] if member not in deleted]
@@ -172,6 +235,10 @@ class Delete:
                 draft.remove(self.path)
             elif len(kept) < len(old[kind]):
                 draft.put(self.path, {kind: kept})
+
+    @property
+    def size_bytes(self) -> int:
+        return _REMOVE_BYTES + _target_bytes(self.path)
 
 
 Action = Set | Remove | Add | Delete
@@ -187,6 +254,14 @@ class Update:
     def updated_paths(self) -> tuple[Path, ...]:
         """The document paths that the actions write to, in the order they are written."""
         return tuple(action.path for action in self.actions)
+
+    @property
+    def size_bytes(self) -> int:
+        """How much UpdateItem counts the update itself for, whatever the item is like. The key is not in it.
+
+        AWS counts only those members that an ADD brings to a set; here it is all that are given.
+        """
+        return _UPDATE_BYTES + sum(action.size_bytes for action in self.actions)
 
     @property
     def creates_items(self) -> bool:

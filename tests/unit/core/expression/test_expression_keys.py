@@ -85,9 +85,12 @@ def test_a_key_condition_names_the_partition_and_may_bound_the_sort_key(text: st
         (":a > b AND :a < :b", "Invalid condition in KeyConditionExpression: No key attribute specified"),
         (
             "b > :a AND b < :a and c = :a and d = :a",
-            "KeyConditionExpressions must only contain one condition per key",
+            "Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key",
         ),
-        (":a = a and b = :a and :a = c", "Conditions can be of length 1 or 2 only"),
+        (
+            ":a = a and b = :a and :a = c",
+            "The number of query conditions (3) exceeds the number of key attributes defined in the schema (2)",
+        ),
         ("b = :a", "Query condition missed key schema element: a"),
         ("z = :a AND b = :b", "Query condition missed key schema element: a"),
         ("a = :a AND z = :b", "Query condition missed key schema element: b"),
@@ -103,8 +106,11 @@ def test_a_wrong_key_condition_is_refused_in_dynamodbs_words(text: str, problem:
 
 def test_a_table_without_sort_key_takes_one_condition() -> None:
     assert key_condition("a = :a", sort_key=None) == KeyCondition(S_A, None)
-    with pytest.raises(ValidationException, match=r"^Query key condition not supported$"):
+    with pytest.raises(ValidationException) as refused:
         key_condition("a = :a AND b = :b", sort_key=None)
+    assert refused.value.message == (
+        "The number of query conditions (2) exceeds the number of key attributes defined in the schema (1)"
+    )
 
 
 def test_values_must_have_the_types_of_the_keys() -> None:

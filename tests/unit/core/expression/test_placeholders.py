@@ -35,8 +35,15 @@ PREFIX = "ExpressionAttributeValues contains invalid value: "
 )
 def test_misspelt_placeholders_are_refused(names: Any, values: Any, problem: str) -> None:
     with pytest.raises(ValidationException) as refused:
-        Placeholders(names, values)
+        Placeholders(names, values, older=True)
     assert refused.value.message == problem
+
+
+def test_the_newer_checks_say_what_is_wrong_with_a_value_and_no_more() -> None:
+    """paritysuite/dynamodb-conformance, ``valueLayers``, 2026-10-09."""
+    with pytest.raises(ValidationException) as refused:
+        Placeholders(None, {":b": {"N": "b"}})
+    assert refused.value.message == "The parameter cannot be converted to a numeric value: b"
 
 
 @pytest.mark.parametrize(
@@ -66,8 +73,11 @@ def test_placeholders_need_an_expression(
     parameters: dict[str, Any], expressions: tuple[str, ...], problem: str
 ) -> None:
     with pytest.raises(ValidationException) as refused:
-        Placeholders.of_request(parameters, *expressions)
+        Placeholders.of_request(parameters, *expressions, says_which=True)
     assert refused.value.message == problem
+    with pytest.raises(ValidationException) as refused:
+        Placeholders.refuse_idle(parameters, *expressions)
+    assert refused.value.message == problem.partition(": ")[0]
 
 
 def test_a_request_without_placeholders_needs_none() -> None:

@@ -61,13 +61,13 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
             "PutItem",
             {"TableName": "Offers", "Item": {}, "ReturnValues": "EVERYTHING"},
             (
-                "Value 'EVERYTHING' at 'returnValues' failed to satisfy constraint: Member must satisfy enum value set: "
-                "[ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]"
+                "Failed to satisfy constraint: Member must satisfy enum value set: "
+                "[ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]"
             ),
         ),
         (
             "dynamodb",
-            "Query",
+            "Scan",
             {"TableName": "Offers", "Limit": 0},
             "Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1",
         ),
@@ -76,8 +76,8 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
             "BatchWriteItem",
             {"RequestItems": {"Offers": []}},
             (
-                "Value '[]' at 'requestItems.Offers.member' failed to satisfy constraint: "
-                "Member must have length greater than or equal to 1"
+                "Value '{Offers=[]}' at 'requestItems' failed to satisfy constraint: Map value must satisfy constraint: "
+                "[Member must have length less than or equal to 25, Member must have length greater than or equal to 1]"
             ),
         ),
         (

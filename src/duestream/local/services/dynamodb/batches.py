@@ -1,10 +1,14 @@
-"""BatchWriteItem and BatchGetItem."""
+"""BatchWriteItem and BatchGetItem.
+
+BatchWriteItem says what is wrong with values in the words of AWS's older checks, and of every key that is none that
+it does not match (paritysuite/dynamodb-conformance, ``valueLayers`` and the tests of messages, 2026-10-09).
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 from duestream.core.attributes import item_size_bytes, normalize_item
-from duestream.core.expression import Placeholders, Projection, parse_projection
+from duestream.core.expression import Projection
 from duestream.core.record import Item
 from duestream.errors import ValidationException
 from duestream.local.services.context import RequestContext
@@ -14,9 +18,11 @@ from duestream.local.services.dynamodb.answers import (
     raw,
     read_units,
     wants_capacity,
-    write_units,
 )
-from duestream.local.services.dynamodb.requests import existing_table, refuse_legacy, table_name_of
+from duestream.local.services.dynamodb.items import projection_of_read
+from duestream.local.services.dynamodb.legacy import refuse_mixing
+from duestream.local.services.dynamodb.requests import existing_table, in_older_words, table_name_of
+from duestream.local.services.dynamodb.write_costs import WriteCosts, collection_metrics, wants_metrics
 from duestream.local.store import items
 from duestream.local.store.items import Key
 from duestream.local.store.streams import decode_image
@@ -32,6 +38,8 @@ _DUPLICATES = "Provided list of item keys contains duplicates"
 
 #: A put's item and a delete's key; exactly one of the two.
 _Write = tuple[Item | None, Item | None]
+#: What was written to, and what that cost.
+_Written = tuple[Table, WriteCosts]
 
 
 async def batch_write_item(context: RequestContext, parameters: Mapping[str, Any]) -> bytes:
@@ -44,9 +52,9 @@ async def batch_write_item(context: RequestContext, parameters: Mapping[str, Any
         name = table_name_of({"TableName": named})
         writes_by_table.setdefault(name, []).extend(_write_request(write) for write in writes)
 
-    counts_units = wants_capacity(parameters)
+    counts_units, measures = wants_capacity(parameters), wants_metrics(parameters)
 
-    def job(tx: Transaction) -> dict[str, float]:
+    def job(tx: Transaction) -> dict[str, _Written]:
         now_ms = context.clock.now_ms()
         tables = {name: existing_table(tx.connection, name) for name in writes_by_table}
         for name, writes in writes_by_table.items():
@@ -55,33 +63,51 @@ async def batch_write_item(context: RequestContext, parameters: Mapping[str, Any
             name: _write(tx, tables[name], writes, now_ms, counts_units) for name, writes in writes_by_table.items()
         }
 
-    units = await context.store.write(job)
-    if not counts_units:
+    written = await context.store.write(job)
+    if not counts_units and not measures:
         return b'{"UnprocessedItems":{}}'
-    consumed = [consumed_capacity(parameters, name, used) for name, used in units.items()]
-    return answer({"UnprocessedItems": {}, "ConsumedCapacity": consumed})
+    members: dict[str, Any] = {"UnprocessedItems": {}}
+    if measures:
+        members["ItemCollectionMetrics"] = _metrics_by_table(context, written, writes_by_table)
+    if counts_units:
+        members["ConsumedCapacity"] = [costs.shown(parameters, name) for name, (_, costs) in written.items()]
+    return answer(members)
+
+
+def _metrics_by_table(
+    context: RequestContext, written: Mapping[str, _Written], writes_by_table: Mapping[str, list[_Write]]
+) -> dict[str, list[dict[str, Any]]]:
+    """What was written to, once for each partition key; tables without local indexes are left out."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, (table, _) in written.items():
+        for item, key in writes_by_table[name]:
+            metrics = collection_metrics(context.store.reader, table, item or key or {})
+            if metrics is not None and metrics not in found.setdefault(name, []):
+                found[name].append(metrics)
+    return found
 
 
 def _write_request(write: Mapping[str, Any]) -> _Write:
     put, delete = write.get("PutRequest"), write.get("DeleteRequest")
-    if put is not None and delete is not None:  # AWS speaks of attribute values here too (dynalite's tests)
+    if (put is None) == (delete is None):  # AWS speaks of attribute values here too (dynalite's tests)
         raise ValidationException(
             "Supplied AttributeValue has more than one datatypes set, "
             "must contain exactly one of the supported datatypes"
         )
     if put is not None:
-        item = normalize_item(put["Item"])
+        item = in_older_words(lambda: normalize_item(put["Item"]))
         if item_size_bytes(item) > items.MAX_ITEM_BYTES:
             raise ValidationException("Item size has exceeded the maximum allowed size")
         return item, None
-    if delete is not None:
-        return None, normalize_item(delete["Key"])
-    raise ValidationException("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+    assert delete is not None
+    return None, in_older_words(lambda: normalize_item(delete["Key"]))
 
 
 def _key_of(table: Table, write: _Write) -> Key:
     item, key = write
-    return items.key_of_item(table, item) if item is not None else items.key_of_key(table, key or {})
+    if item is not None:
+        key = {name: item[name] for name in table.key_names if name in item}
+    return items.key_of_key(table, key or {})
 
 
 def _refuse_duplicates(keys: list[Key]) -> None:
@@ -89,17 +115,17 @@ def _refuse_duplicates(keys: list[Key]) -> None:
         raise ValidationException(_DUPLICATES)
 
 
-def _write(tx: Transaction, table: Table, writes: list[_Write], now_ms: int, counts_units: bool) -> float:
-    """Carry out the writes on one table; answers with the write capacity they used, if that was asked for."""
-    units = 0.0
+def _write(tx: Transaction, table: Table, writes: list[_Write], now_ms: int, counts_units: bool) -> _Written:
+    """Carry out the writes on one table; their costs are counted if they were asked for."""
+    costs = WriteCosts()
     for item, key in writes:
         if item is not None:
             old = items.put_item(tx, table, item, now_ms=now_ms)
         else:
             old = items.delete_item(tx, table, key or {}, now_ms=now_ms)
         if counts_units:
-            units += write_units(old, item)
-    return units
+            costs.add(table, old, item)
+    return table, costs
 
 
 async def batch_get_item(context: RequestContext, parameters: Mapping[str, Any]) -> bytes:
@@ -107,6 +133,11 @@ async def batch_get_item(context: RequestContext, parameters: Mapping[str, Any])
     requested: Mapping[str, Mapping[str, Any]] = parameters["RequestItems"]
     if sum(len(request["Keys"]) for request in requested.values()) > MAX_READS:
         raise ValidationException("Too many items requested for the BatchGetItem call")
+    refuse_mixing(  # one table may not be read the old way and another the new way
+        {name: True for request in requested.values() for name in request},
+        ("ProjectionExpression",),
+        ("AttributesToGet",),
+    )
     plans = [_read_plan(context, name, request) for name, request in requested.items()]
     responses: dict[str, list[Any]] = {}
     unprocessed: dict[str, Any] = {}
@@ -140,11 +171,7 @@ async def batch_get_item(context: RequestContext, parameters: Mapping[str, Any])
 def _read_plan(
     context: RequestContext, name: str, request: Mapping[str, Any]
 ) -> tuple[str, Table, Mapping[str, Any], list[Key], Projection | None]:
-    refuse_legacy(request)
-    placeholders = Placeholders.of_request(request, "ProjectionExpression")
-    text = request.get("ProjectionExpression")
-    projection = None if text is None else parse_projection(text, placeholders)
-    placeholders.check_all_used()
+    projection = projection_of_read(request)
     wanted = [normalize_item(key) for key in request["Keys"]]
     table = existing_table(context.store.reader, table_name_of({"TableName": name}))
     keys = [items.key_of_key(table, key) for key in wanted]

@@ -1,7 +1,7 @@
 """What several operations read from their requests: the table, its expressions, what is to be returned."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import apsw
 
@@ -9,19 +9,9 @@ from duestream.errors import ResourceNotFoundException, ServiceError, Validation
 from duestream.local.store import tables
 from duestream.local.store.tables import Table
 
-INVALID = "One or more parameter values were invalid: "
+T = TypeVar("T")
 
-#: Parameters of before 2014, and what takes their place. They belong to a later version; to ignore them would
-#: be to write without the condition that was asked for.
-LEGACY_PARAMETERS = {
-    "Expected": "ConditionExpression",
-    "AttributeUpdates": "UpdateExpression",
-    "KeyConditions": "KeyConditionExpression",
-    "QueryFilter": "FilterExpression",
-    "ScanFilter": "FilterExpression",
-    "AttributesToGet": "ProjectionExpression",
-    "ConditionalOperator": "AND and OR in an expression",
-}
+INVALID = "One or more parameter values were invalid: "
 
 
 class ResourceInUseException(ServiceError):
@@ -62,26 +52,34 @@ def declared_table(connection: apsw.Connection, name: str) -> Table:
     return table
 
 
-def refuse_legacy(parameters: Mapping[str, Any]) -> None:
-    """Refuse what this version does not serve, rather than ignore it."""
-    if LEGACY_PARAMETERS.keys().isdisjoint(parameters):
-        return
-    name = next(name for name in LEGACY_PARAMETERS if name in parameters)
-    raise ValidationException(
-        f"{name} is a legacy parameter that this version of duestream does not serve: "
-        f"use {LEGACY_PARAMETERS[name]} instead"
-    )
-
-
-def return_values_of(parameters: Mapping[str, Any], allowed: Collection[str]) -> str:
-    """What a write is to return.
+def in_older_words(read: Callable[[], T]) -> T:
+    """What `read` gives; what it says of values is said as AWS's older checks do.
 
     Raises:
-        ValidationException: not something this operation returns.
+        ValidationException: in the older words, where there are any.
+    """
+    try:
+        return read()
+    except ValidationException as error:
+        if error.older_message is None:
+            raise
+        raise ValidationException(error.older_message) from None
+
+
+def counted(error: ValidationException) -> ValidationException:
+    """What is wrong with a request, as those operations say it that count the errors: it is always one."""
+    return ValidationException(f"1 validation error detected: {error.message}")
+
+
+def return_values_of(parameters: Mapping[str, Any]) -> str:
+    """What a PutItem or DeleteItem is to return.
+
+    Raises:
+        ValidationException: something that only UpdateItem returns.
     """
     return_values: str = parameters.get("ReturnValues", "NONE")
-    if return_values not in allowed:
-        raise ValidationException("Return values set to invalid value")
+    if return_values not in ("NONE", "ALL_OLD"):
+        raise ValidationException("ReturnValues can only be ALL_OLD or NONE")
     return return_values
 
 
