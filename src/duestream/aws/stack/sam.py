@@ -21,7 +21,7 @@ def sam_template(template: Template, bundle_path: str) -> Template:
     """
     changed = copy.deepcopy(template)
     for parameter in (BUNDLE_BUCKET, BUNDLE_KEY):
-        del changed["Parameters"][parameter]
+        changed["Parameters"].pop(parameter, None)
     if not changed["Parameters"]:
         del changed["Parameters"]
     resources = {name: _resource(one, bundle_path) for name, one in changed.pop("Resources").items()}

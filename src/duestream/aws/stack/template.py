@@ -59,7 +59,7 @@ def template(app: App, options: StackOptions) -> Template:
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": f"{app.name}: actions that follow its data, on time. Made by duestream.",
-        "Parameters": {**bundle_parameters(), **tables.parameters()},
+        "Parameters": {**(bundle_parameters() if app.rules else {}), **tables.parameters()},
         "Resources": {
             **tables.resources(),
             **_schedule_group(app.name),
