@@ -58,7 +58,15 @@ def _is_block(value: Any) -> bool:
 def _scalar(value: Any) -> str:
     if isinstance(value, str) and _is_plain(value) and value.lower() not in _WORDS:
         return value
-    return _reference(value) or json.dumps(value)
+    return _reference(value) or _quoted(value)
+
+
+def _quoted(value: Any) -> str:
+    """As JSON, but for characters that JSON writes as a pair, which YAML would take for two."""
+    if not isinstance(value, str) or max(value, default="") <= "\uffff":
+        return json.dumps(value)
+    parts = (json.dumps(part)[1:-1] if part <= "\uffff" else f"\\U{ord(part):08x}" for part in value)
+    return f'"{"".join(parts)}"'
 
 
 def _reference(value: Any) -> str | None:
