@@ -275,7 +275,7 @@ def test_metric_data_comes_in_pages(run: Run) -> None:
         [],
         [query("a"), query("a")],
         [{"Id": "e1", "Expression": "m1 * 2"}],
-        [{"Id": "e1", "Expression": "SEARCH('{AWS/Scheduler}', 'Sum', 60)"}],
+        [{"Id": "e1", "Expression": "SUM(SEARCH('{AWS/Scheduler}', 'Sum', 60))"}],
         [{"Id": "e1"}],
     ],
 )
