@@ -14,6 +14,7 @@ from duestream.local.engine.call import HTTP_REQUEST, WHEN_DUE
 from duestream.local.engine.declared import make_declared, make_default_group, missed_records
 from duestream.local.engine.delivery import Deliveries
 from duestream.local.engine.endpoints import Endpoints
+from duestream.local.engine.expiry import Expiry
 from duestream.local.engine.forward import ForwardedCalls
 from duestream.local.engine.functions import Functions
 from duestream.local.engine.housekeeping import Housekeeper
@@ -76,6 +77,7 @@ class Engine:
         self._timer = Timer(store, clock, self._deliveries)
         self._deliveries.attach(self._timer)
         self._housekeeper = Housekeeper(store, clock, self._planned_through)
+        self._expiry = Expiry(store, clock)
         self._loops: list[asyncio.Task[None]] = []
         if self._poller is not None:
             self._poller.when_planned(self._deliveries.release_held)
@@ -126,7 +128,7 @@ class Engine:
 
     def start(self) -> None:
         """Begin to plan and to deliver."""
-        self._loops = [self._spawn(self._timer.run()), self._spawn(self._housekeeper.run())]
+        self._loops = [self._spawn(loop.run()) for loop in (self._timer, self._housekeeper, self._expiry)]
         if self._poller is not None:
             self._loops.append(self._spawn(self._poller.run()))
         self._invocations.start()
@@ -139,7 +141,7 @@ class Engine:
     async def stop(self) -> None:
         """Finish the attempts that are under way, then stop. What is not done is done at the next start."""
         await self.stop_functions()
-        loops = (self._timer, self._housekeeper, self._poller)
+        loops = (self._timer, self._housekeeper, self._expiry, self._poller)
         for loop in loops:
             if loop is not None:
                 loop.stop()

@@ -14,7 +14,7 @@ from duestream.core.attributes import item_size_bytes, key_bytes
 from duestream.core.expression import Condition, Update
 from duestream.core.record import AttributeValue, Item
 from duestream.errors import ConditionalCheckFailedException, ValidationException
-from duestream.local.store import indexes, streams, tables
+from duestream.local.store import indexes, streams, tables, time_to_live
 from duestream.local.store.indexes import MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES
 from duestream.local.store.streams import decode_image
 from duestream.local.store.tables import Table
@@ -54,7 +54,12 @@ def key_of_item(table: Table, item: Item) -> Key:
 
 def partition_key_bytes(table: Table, value: AttributeValue | None) -> bytes:
     """The partition key of an item or a query; errors as in `key_of_item`."""
-    partition_key = _key_part(value, table.partition_key, table.partition_key_type)
+    return partition_part(value, table.partition_key, table.partition_key_type)
+
+
+def partition_part(value: AttributeValue | None, name: str, expected_type: str) -> bytes:
+    """An attribute of a partition key, of a table or an index; errors as in `key_of_item`."""
+    partition_key = _key_part(value, name, expected_type)
     if len(partition_key) > MAX_PARTITION_KEY_BYTES:
         raise ValidationException(f"{_INVALID}Size of hashkey has exceeded the maximum size limit of2048 bytes")
     return partition_key
@@ -234,22 +239,47 @@ def delete_item(
         _check(condition, old, return_old_on_failure)
     if old_row is None:
         return None
+    _remove(tx, table, checked_key, old_row, old, now_ms)
+    return old
+
+
+def expire_item(tx: Transaction, table: Table, key: Key, *, now_ms: int) -> bool:
+    """Delete an item because its time has come; its stream record says so. False: there is none."""
+    old_row: _OldRow = tx.execute(_OLD, (table.id, *key)).get
+    if old_row is None:
+        return False
+    _remove(tx, table, key, old_row, decode_image(old_row[1]), now_ms, by_service=True)
+    return True
+
+
+def _remove(
+    tx: Transaction,
+    table: Table,
+    key: Key,
+    old_row: tuple[int, bytes, int],
+    old: Item | None,
+    now_ms: int,
+    *,
+    by_service: bool = False,
+) -> None:
     row_id, old_body, old_size_bytes = old_row
     tx.execute(_DELETE, (row_id,))
     if table.indexes:
-        indexes.keep(tx, table.indexes, checked_key, row_id, old, None)
+        indexes.keep(tx, table.indexes, key, row_id, old, None)
+    if table.time_to_live is not None:
+        time_to_live.keep(tx, table.time_to_live, key, old, None)
     if table.stream is not None:
         streams.append_record(
             tx,
             stream_id=table.stream.id,
             table_id=table.id,
-            key=checked_key,
+            key=key,
             old_image=old_body,
             new_image=None,
             now_ms=now_ms,
+            by_service=by_service,
         )
     tables.count(tx, table.id, items=-1, size_bytes=-old_size_bytes)
-    return old
 
 
 def _check(condition: Condition, old: Item | None, return_old: bool) -> None:
@@ -281,6 +311,8 @@ def _write(
     if table.indexes:
         item_id = tx.last_id() if old_row is None else old_row[0]
         indexes.keep(tx, table.indexes, key, item_id, old, item)
+    if table.time_to_live is not None:
+        time_to_live.keep(tx, table.time_to_live, key, old, item)
     if table.stream is not None:
         streams.append_record(
             tx,

@@ -213,7 +213,7 @@ def list_streams(connection: apsw.Connection, *, after_id: int, table_name: str 
 
 _APPEND = """INSERT INTO stream_record
     (stream_id, table_id, event_name, partition_key, sort_key, old_image, new_image, created_at_ms, by_service)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)"""
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _RECORD_COLUMNS = """r.sequence, r.stream_id, r.table_id, r.event_name, r.partition_key, r.sort_key,
     r.old_image, r.new_image, r.created_at_ms, r.by_service"""
 _RECORDS_AFTER = f"SELECT {_RECORD_COLUMNS} FROM stream_record AS r WHERE r.sequence > ? ORDER BY r.sequence LIMIT ?"
@@ -236,10 +236,13 @@ def append_record(
     old_image: bytes | None,
     new_image: bytes | None,
     now_ms: int,
+    by_service: bool = False,
 ) -> None:
-    """Record one change, and wake the poller once it is durable."""
+    """Record one change, and wake the poller once it is durable. `by_service`: Time to Live made it."""
     event_name = "INSERT" if old_image is None else "REMOVE" if new_image is None else "MODIFY"
-    tx.execute(_APPEND, (stream_id, table_id, event_name, key[0], key[1], old_image, new_image, now_ms))
+    tx.execute(
+        _APPEND, (stream_id, table_id, event_name, key[0], key[1], old_image, new_image, now_ms, int(by_service))
+    )
     tx.announce(_WRITTEN)
 
 

@@ -13,6 +13,7 @@ from duestream.core.schedule import Place
 from duestream.local.store import indexes, schedules, streams
 from duestream.local.store.indexes import Index
 from duestream.local.store.streams import Stream
+from duestream.local.store.time_to_live import TimeToLive, find_time_to_live, switch_off
 from duestream.local.store.writer import Transaction
 
 #: Tables kept in memory; they are looked up by a random revision, so a stale one is never found.
@@ -40,6 +41,8 @@ class Table:
     created_at_ms: int
     #: Its secondary indexes, the global ones first.
     indexes: tuple[Index, ...] = ()
+    #: What its items expire by; None: they do not.
+    time_to_live: TimeToLive | None = None
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -113,6 +116,7 @@ def _load(connection: apsw.Connection, name: str) -> Table | None:
         msgspec.json.decode(declaration),
         created_at_ms,
         indexes.indexes_of(connection, table_id, [name for name in (partition_key, sort_key) if name is not None]),
+        find_time_to_live(connection, table_id),
     )
     if len(_known) >= MAX_KNOWN_TABLES:
         _known.clear()
@@ -269,6 +273,7 @@ def delete_table(tx: Transaction, table: Table, now_ms: int) -> bool:
     schedules_after_id = None if streams.latest_stream(tx.connection, table.id) is None else 0
     for index in table.indexes:
         indexes.drop(tx, index)
+    switch_off(tx, table.id)
     tx.execute("DELETE FROM dynamodb_table WHERE id = ?", (table.id,))
     tx.execute(
         "INSERT INTO deleted_table (id, schedules_after_id, deleted_at_ms) VALUES (?, ?, ?)",

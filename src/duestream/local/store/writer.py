@@ -63,7 +63,12 @@ class MappingsChanged:
     """Event source mappings were made, changed or deleted."""
 
 
-Announcement = RecordsWritten | ScheduleChanged | MessagesSent | InvocationAccepted | MappingsChanged
+@dataclass(frozen=True, slots=True)
+class ExpiriesChanged:
+    """Items of tables with Time to Live expire at other moments than before."""
+
+
+Announcement = RecordsWritten | ScheduleChanged | MessagesSent | InvocationAccepted | MappingsChanged | ExpiriesChanged
 
 #: Something counted: name, schedule group, minute since 1970, how much (`metrics.count`).
 Measurement = tuple[str, str, int, float]

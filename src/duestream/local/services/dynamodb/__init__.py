@@ -2,6 +2,10 @@
 
 from duestream.local.services.context import Operation
 from duestream.local.services.dynamodb.batches import batch_get_item, batch_write_item
+from duestream.local.services.dynamodb.continuous_backups import (
+    describe_continuous_backups,
+    update_continuous_backups,
+)
 from duestream.local.services.dynamodb.items import delete_item, get_item, put_item, update_item
 from duestream.local.services.dynamodb.partiql import (
     batch_execute_statement,
@@ -16,12 +20,12 @@ from duestream.local.services.dynamodb.tables import (
     describe_endpoints,
     describe_limits,
     describe_table,
-    describe_time_to_live,
     list_tables,
     list_tags_of_resource,
     tag_resource,
     untag_resource,
 )
+from duestream.local.services.dynamodb.time_to_live import describe_time_to_live, update_time_to_live
 from duestream.local.services.dynamodb.transactions import transact_get_items, transact_write_items
 from duestream.local.services.dynamodb.upkeep import resume_table_upkeep, stop_table_upkeep
 
@@ -34,6 +38,7 @@ OPERATIONS: dict[str, Operation] = {
     "CreateTable": create_table,
     "DeleteItem": delete_item,
     "DeleteTable": delete_table,
+    "DescribeContinuousBackups": describe_continuous_backups,
     "DescribeEndpoints": describe_endpoints,
     "DescribeLimits": describe_limits,
     "DescribeTable": describe_table,
@@ -50,6 +55,8 @@ OPERATIONS: dict[str, Operation] = {
     "TransactGetItems": transact_get_items,
     "TransactWriteItems": transact_write_items,
     "UntagResource": untag_resource,
+    "UpdateContinuousBackups": update_continuous_backups,
     "UpdateItem": update_item,
     "UpdateTable": update_table,
+    "UpdateTimeToLive": update_time_to_live,
 }

@@ -175,9 +175,3 @@ async def describe_limits(context: RequestContext, parameters: Mapping[str, Any]
         "TableMaxReadCapacityUnits": 40000,
         "TableMaxWriteCapacityUnits": 40000,
     }
-
-
-async def describe_time_to_live(context: RequestContext, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Native Time to Live cannot be switched on in this version."""
-    declared_table(context.store.reader, table_name_of(parameters))
-    return {"TimeToLiveDescription": {"TimeToLiveStatus": "DISABLED"}}
