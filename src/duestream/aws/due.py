@@ -156,6 +156,9 @@ class DueFunction:
             self._carrier.run(rule, image, attempt, seconds=seconds)
             return
         request = self._request(invocation, attempt, told)
+        if work.failure is not None:
+            failure = work.failure
+            raise DeliveryError(failure.code, failure.message, retryable=not failure.is_permanent)
         self._carrier.send(request, attempt, seconds=seconds)
 
     @staticmethod

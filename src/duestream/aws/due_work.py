@@ -9,6 +9,7 @@ from typing import Any
 
 from duestream.core.cron import Cron
 from duestream.core.json_text import moment_text
+from duestream.core.outcome import Failure
 from duestream.core.record import Item
 from duestream.core.rule import Refusal, Rule, Wanted, WantedSeries
 from duestream.core.schedule import Invocation, Place, delivery_id_of
@@ -35,6 +36,7 @@ class DueWork:
         schedule: the schedule's name, also where there is none (sweeps).
         target: which of the rule's targets, from 0.
         attempt: which attempt is asked for, from 1.
+        failure: that attempt has been made elsewhere, and failed so: what follows is all that is asked for.
     """
 
     rule: str
@@ -44,6 +46,7 @@ class DueWork:
     schedule: str
     target: int = 0
     attempt: int = 1
+    failure: Failure | None = None
 
     @property
     def identity(self) -> str:
@@ -66,7 +69,12 @@ class DueWork:
             "Schedule": self.schedule,
             "Target": self.target,
         }
-        return event if self.attempt == 1 else {**event, "Attempt": self.attempt}
+        if self.attempt > 1:
+            event["Attempt"] = self.attempt
+        if self.failure is not None:
+            failure = self.failure
+            event["Failure"] = {"Code": failure.code, "Message": failure.message, "IsPermanent": failure.is_permanent}
+        return event
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +126,19 @@ def parse_due_work(lambda_event: Mapping[str, Any]) -> DueWork:
             schedule=str(lambda_event["Schedule"]),
             target=int(lambda_event["Target"]),
             attempt=int(lambda_event.get("Attempt", 1)),
+            failure=_failure(lambda_event.get("Failure")),
         )
     except (KeyError, TypeError, ValueError, Error) as error:
         text = json.dumps(lambda_event, default=str)[:500]
         raise DeliveryError(
             "ValidationException", f"{type(error).__name__}: {error} in {text}", retryable=False
         ) from error
+
+
+def _failure(given: Mapping[str, Any] | None) -> Failure | None:
+    if given is None:
+        return None
+    return Failure(str(given["Code"]), str(given["Message"]), is_permanent=bool(given["IsPermanent"]))
 
 
 def still_wanted(rule: Rule, work: DueWork, image: Item | None, place: Place) -> Invocation:

@@ -62,7 +62,7 @@ class Afterwards:
             at: when; not nearer than a few seconds.
             now: the present moment.
         """
-        asked = replace(work, attempt=attempt)
+        asked = replace(work, attempt=attempt, failure=None)
         request = {
             "Name": asked.retry_schedule,
             "GroupName": self._app_name,

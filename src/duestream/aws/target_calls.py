@@ -103,7 +103,9 @@ class TargetCalls:
     def _send_message(self, parameters: Mapping[str, Any], token: str) -> Mapping[str, Any]:
         """With the queue's URL, where its ARN stands for it, and a FIFO queue's protection against repetition."""
         named = str(parameters.get("QueueUrl", ""))
-        request = {**parameters, "QueueUrl": self.queue_url(named) if named.startswith("arn:") else named}
+        request = dict(parameters)
+        if named.startswith("arn:"):
+            request["QueueUrl"] = self.queue_url(named)
         if named.endswith(".fifo"):
             request.setdefault("MessageDeduplicationId", token)
         return request

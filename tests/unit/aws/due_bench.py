@@ -16,6 +16,7 @@ from duestream.aws.due import DueFunction, Ended
 from duestream.aws.due_work import DueWork
 from duestream.aws.given_up import Afterwards
 from duestream.aws.http_out import HttpSender
+from duestream.aws.sweep import SweepFunction, Swept
 from duestream.aws.target_calls import TargetCalls
 from duestream.aws.wire_items import to_boto3
 from duestream.clock import ManualClock
@@ -32,6 +33,19 @@ DELIVERIES = "deliveries"
 QUEUE_PREFIX = "https://sqs.us-east-1.amazonaws.com/123456789012/"
 
 
+class RecordingFunctions:
+    """Lambda, as far as the sweep function needs it: takes events, for a test to hand to the due function."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+
+    def invoke(self, *, FunctionName: str, InvocationType: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - AWS's
+        assert InvocationType == "Event"
+        assert FunctionName.endswith("-when-due")
+        self.events.append(json.loads(Payload))
+        return {"StatusCode": 202}
+
+
 class Bench:
     """What a test sees of it."""
 
@@ -41,9 +55,11 @@ class Bench:
         self.ses, self.scheduler = _client("ses"), _client("scheduler")
         self.lambda_arn = PLACE.arn("lambda", f"function:{app.name}-when-due")
         self._queues: dict[str, str] = {}
+        self.lines: list[str] = []
         self._make()
+        self.functions = RecordingFunctions()
         self.calls = TargetCalls(
-            PLACE.region, queue_url_prefix=QUEUE_PREFIX, own_queues=PLACE.arn("sqs", ""), make=_client_in
+            PLACE.region, queue_url_prefix=QUEUE_PREFIX, own_queues=PLACE.arn("sqs", ""), make=self._client_in
         )
         self.carrier = Carrier(self.calls, HttpSender()) if carrier is None else carrier
         self.deliveries = Deliveries(self.dynamodb, DELIVERIES)
@@ -70,6 +86,27 @@ class Bench:
             function_arn=self.lambda_arn,
             clock=self.clock,
             jitter=lambda: 0.5,
+        )
+
+    def _client_in(self, service: str, region: str) -> Any:
+        return self.functions if service == "lambda" else boto3.client(service, region_name=region)
+
+    def sweep(self, rule: str, *, remaining: timedelta = timedelta(minutes=5), page_size: int | None = None) -> Swept:
+        """One run of the sweep function for this rule."""
+        (found,) = [one for one in self.app.rules if one.name == rule]
+        event = {"Table": found.table.name, "Rule": rule}
+        return self.make_sweep_function().run(event, remaining=remaining, page_size=page_size)
+
+    def make_sweep_function(self) -> SweepFunction:
+        return SweepFunction(
+            self.app,
+            PLACE,
+            calls=self.calls,
+            carrier=self.carrier,
+            when_due_arn=self.lambda_arn,
+            workers=4,
+            clock=self.clock,
+            tell=self.lines.append,
         )
 
     def _make(self) -> None:
@@ -180,10 +217,6 @@ def bench(app: App, monkeypatch: pytest.MonkeyPatch, carrier: Carrier | None = N
 
 def _client(service: str) -> Any:
     return boto3.client(service, region_name=PLACE.region)
-
-
-def _client_in(service: str, region: str) -> Any:
-    return boto3.client(service, region_name=region)
 
 
 def _schema(names: list[str] | tuple[str, ...]) -> list[dict[str, str]]:
