@@ -11,6 +11,7 @@ from tests.unit.aws.due_bench import START, Bench, bench
 
 from duestream import App, AwsCall, DeleteItem, Due, HttpRequest, QueueMessage, Retry, Sweep
 from duestream.aws.sweep import SweepError
+from duestream.core.target import Target
 from duestream.errors import DeliveryError, SettingsError
 
 pytestmark = pytest.mark.slow
@@ -389,7 +390,10 @@ def test_functions_and_http_requests_are_handed_to_the_due_function(monkeypatch:
     def ask(item: dict[str, Any], due: Due) -> None:
         seen.append((item["id"], due.due_at, due.attempt))
 
-    targets = [HttpRequest("https://example.com/hook"), AwsCall("sqs", "sendMessage", {"MessageBody": "text"})]
+    targets: list[Target] = [
+        HttpRequest("https://example.com/hook"),
+        AwsCall("sqs", "sendMessage", {"MessageBody": "text"}),
+    ]
     table.rule("HOOK_AT", targets, name="hook", via=Sweep("ByHook", shard_attribute="HOOK_PK"))
     with bench(app, monkeypatch) as b:
         b.put("Calls", id="1", AT=EARLIER, GSI_PK="0", HOOK_AT=EARLIER, HOOK_PK="0")
