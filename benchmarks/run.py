@@ -1,6 +1,6 @@
 """Measure duestream from outside, and print tables of markdown.
 
-    python benchmarks/run.py [--quick] [--json] [--only NAME ...] [--peers] [--folder DIR]
+    python benchmarks/run.py [--quick] [--json] [--only NAME ...] [--peers] [--pending COUNT] [--folder DIR]
 
 In full it takes some minutes and wants the machine for itself; `--quick` takes less than one and shows that
 everything works. Ratios are of one run, so that they can be compared between machines.
@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -35,7 +36,10 @@ def main() -> None:
     if arguments.peers and arguments.only:
         arguments.only.append("peers")
     make = plan.quick if arguments.quick else plan.full
-    measured = run(make(arguments.folder, with_peers=arguments.peers), arguments.only)
+    how = make(arguments.folder, with_peers=arguments.peers)
+    if arguments.pending is not None:
+        how = replace(how, pending=arguments.pending)
+    measured = run(how, arguments.only)
     known = measured.pop("facts")
     known_text = machine.sentence(known)  # type: ignore[arg-type]
     is_whole = not any(table.columns == ("problem",) for found in measured.values() for table in found)  # type: ignore[attr-defined]
@@ -80,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=sorted(MEASURES), metavar="NAME", help=", ".join(MEASURES))
     parser.add_argument(
         "--peers", action="store_true", help="also install other local servers, and have them put items"
+    )
+    parser.add_argument(
+        "--pending", type=int, metavar="COUNT", help="so many schedules for the measure of that name: 1000000, say"
     )
     parser.add_argument("--folder", type=Path, help="where data folders are made: the disk that is measured")
     return parser

@@ -2,7 +2,9 @@
 
 import tempfile
 from pathlib import Path
+from time import perf_counter
 
+import fill
 from load import Load, Loaded, begin, end, write
 from report import Table, median
 from server import (
@@ -21,6 +23,12 @@ from server import (
 from duestream.clock import SystemClock
 from measures.plan import DAY_MS, HOUR_MS, Plan
 
+#: More than this is not written over HTTP, but by the store's own functions.
+MAX_OVER_HTTP = 100_000
+#: Single writes beside what is pending: one connection, at a rate that leaves the server idle between them.
+BESIDE_RATE, BESIDE_SECONDS, BESIDE_FIRST = 50.0, 4.0, 40_000_000
+DUE_STEPS = 3600
+
 CONNECTIONS = 64
 #: The server is killed so long after writes have begun again.
 KILL_AFTER_SECONDS = 1.0
@@ -33,13 +41,19 @@ def measure(plan: Plan) -> list[Table]:
         few, many = Path(name, "few"), Path(name, "many")
         with running(up(EMAILS, few), few) as server:
             server.stop()
-        loaded, took = _fill(many, plan.pending)
         filled = Table("Filling", ("items", "answered/s", "answered and planned/s", "data folder MiB"))
-        filled.rows.append((plan.pending, loaded.per_second, plan.pending / took, _size_mib(many)))
-        filled.notes.append(f"PutItem at {CONNECTIONS} connections, each item with a schedule that is due in a day.")
+        if plan.pending > MAX_OVER_HTTP:
+            took = _fill_inside(many, plan.pending)
+            filled.rows.append((plan.pending, None, plan.pending / took, _size_mib(many)))
+            filled.notes.append("Not over HTTP: by the store's own functions, each item with a schedule due in a day.")
+        else:
+            loaded, took = _fill(many, plan.pending)
+            filled.rows.append((plan.pending, loaded.per_second, plan.pending / took, _size_mib(many)))
+            filled.notes.append(f"PutItem at {CONNECTIONS} connections, each item with a schedule due in a day.")
         starts = {0: _starts(few, plan.starts), plan.pending: _starts(many, plan.starts)}
         idle = _idle({0: few, plan.pending: many}, plan.idle_seconds)
         recovery = _recovery(many, plan)
+        beside = {0: _beside(few, plan), plan.pending: _beside(many, plan)}
     table = Table(
         "With pending schedules",
         (
@@ -49,13 +63,17 @@ def measure(plan: Plan) -> list[Table]:
             "RSS MiB",
             f"idle CPU % over {plan.idle_seconds:g} s",
             "RSS MiB after",
+            "PutItem p50 ms",
+            "PutItem p99 ms",
+            "RSS MiB after these",
         ),
     )
     for count, (ready_ms, health_ms) in starts.items():
-        table.rows.append((count, ready_ms, health_ms, *idle[count]))
+        table.rows.append((count, ready_ms, health_ms, *idle[count], *beside[count]))
     table.notes.append(
         f"From the start of the process to its first line, and to the answer of its health page: the median of "
-        f"{plan.starts} starts. CPU of one core."
+        f"{plan.starts} starts. CPU of one core. PutItem: one connection, {BESIDE_RATE:g} in a second, each with a "
+        "schedule of its own, whose due time lies among those of the others."
     )
     return [filled, table, recovery]
 
@@ -66,9 +84,29 @@ def _load(port: int, first: int) -> Load:
         connections=CONNECTIONS,
         first=first,
         due_at_ms=SystemClock().now_ms() + DAY_MS,
-        due_steps=3600,
-        due_step_ms=HOUR_MS // 3600,
+        due_steps=DUE_STEPS,
+        due_step_ms=HOUR_MS // DUE_STEPS,
     )
+
+
+def _fill_inside(folder: Path, count: int) -> float:
+    """Fill the folder; says how many seconds it took."""
+    begun = perf_counter()
+    due_at_ms = SystemClock().now_ms() + DAY_MS
+    fill.run(folder / "data", count, due_at_ms=due_at_ms, steps=DUE_STEPS, step_ms=HOUR_MS // DUE_STEPS)
+    return perf_counter() - begun
+
+
+def _beside(folder: Path, plan: Plan) -> tuple[float, float, float]:
+    """p50 and p99 in milliseconds of single writes to a server that has what is pending, and its RSS after them."""
+    with running(up(EMAILS, folder), folder) as server:
+        load = _load(server.port, BESIDE_FIRST)
+        load.connections, load.rate, load.seconds = 1, BESIDE_RATE, min(BESIDE_SECONDS, plan.rate_seconds)
+        loaded = write(load)
+        wait_until_planned(folder)
+        rss = rss_mib(server.pid)
+        server.stop()
+    return loaded.p50_ms, loaded.p99_ms, rss
 
 
 def _fill(folder: Path, count: int) -> tuple[Loaded, float]:
