@@ -127,7 +127,7 @@ def tokenize(source: str) -> Tokens:
     at, line, line_start = 0, 1, 0
     while at < len(source):
         found = _scan(source, at)
-        if found is None:
+        if found is None or (found.group() == "/" and source.startswith("/*", at)):
             raise malformed()
         kind, text = found.lastgroup, found.group()
         if kind != "space":
