@@ -1,9 +1,8 @@
 """How fast calls are made: as fast as they go until AWS throttles, and from then on a little slower than that.
 
 EventBridge Scheduler has a quota of calls a second for the whole account and refuses what is above it. Waiting
-blindly after each refusal leaves most of a quota unused or most calls refused. So the rate itself is found, as TCP
-finds it: cut when a call is throttled, once for all calls that were under way then, and raised slowly otherwise.
-Functions that share a quota come to share it evenly in this way.
+blindly after each refusal leaves most of a quota unused or most calls refused. So the rate itself is found: when a call
+is throttled it becomes what was admitted in the second before, or a little less, and it is raised slowly otherwise.
 """
 
 import threading
@@ -14,17 +13,22 @@ from typing import Protocol, TypeVar
 
 from duestream.aws.failures import CallError, Meaning
 
-#: What is left of the rate after a throttled call.
-CUT = 0.9
+#: After a throttled call the rate is a little under what was admitted in the second before it,
+BELOW_ADMITTED = 0.97
+#: but no less than this part of what it was: nothing may have been asked for a while,
+MOST_CUT = 0.7
+#: and what the new rate does is seen before it is cut again.
+SECONDS_BETWEEN_CUTS = 0.5
+ADMITTED_SECONDS = 1.0
 #: How much it grows each second: this share of itself, and so many calls more.
 GROWTH_SHARE = 0.05
 GROWTH_CALLS = 5.0
 MIN_CALLS_PER_SECOND = 1.0
+#: Turns that nobody took may be made up for, so many seconds' worth: between two batches there are some.
+MAKE_UP_SECONDS = 0.05
 #: So long without a throttled call, and the rate is free again.
 FREE_AFTER_SECONDS = 60.0
-#: The rate at the first throttled call is told from so many calls before it.
-_REMEMBERED_CALLS = 256
-_MIN_OBSERVED_SECONDS = 0.05
+_MIN_OBSERVED_SECONDS = 0.1
 
 #: Full jitter: each wait is a random part of these, which double.
 FIRST_BACKOFF_SECONDS = 0.05
@@ -65,7 +69,8 @@ class Pace:
         self._next_at = 0.0
         self._grown_at = 0.0
         self._cut_at = 0.0
-        self._began: deque[float] = deque(maxlen=_REMEMBERED_CALLS)
+        self._began_at: float | None = None
+        self._admitted: deque[float] = deque()
 
     @property
     def calls_per_second(self) -> float | None:
@@ -74,39 +79,53 @@ class Pace:
 
     def turn(self) -> float:
         """Take the next turn: how many seconds to wait before making the call."""
+        if self._calls_per_second is None:
+            return 0.0
         now = self._stopwatch.seconds()
         with self._lock:
-            rate = self._grown(now)
-            if rate is None:
-                self._began.append(now)
+            self._grow(now)
+            if self._calls_per_second is None:
                 return 0.0
-            turn_at = max(now, self._next_at)
-            self._next_at = turn_at + 1 / rate
-            return turn_at - now
+            turn_at = max(now - MAKE_UP_SECONDS, self._next_at)
+            self._next_at = turn_at + 1 / self._calls_per_second
+            return max(turn_at - now, 0.0)
+
+    def admitted(self) -> None:
+        """Tell that a call was not throttled."""
+        now = self._stopwatch.seconds()
+        with self._lock:
+            if self._began_at is None:
+                self._began_at = now
+            self._admitted.append(now)
+            while self._admitted[0] < now - ADMITTED_SECONDS:
+                self._admitted.popleft()
 
     def throttled(self, began_at: float) -> None:
         """Tell that a call was throttled, and when (by the stopwatch) it had begun."""
         now = self._stopwatch.seconds()
         with self._lock:
-            rate = self._grown(now)
-            if rate is not None and began_at <= self._cut_at:
-                return  # it began at the rate before
-            if rate is None:
-                since = self._began[0] if self._began else now
-                rate = len(self._began) / max(now - since, _MIN_OBSERVED_SECONDS)
-            self._calls_per_second = max(rate * CUT, MIN_CALLS_PER_SECOND)
+            self._grow(now)
+            rate = self._calls_per_second
+            if rate is not None and (began_at <= self._cut_at or now - self._cut_at < SECONDS_BETWEEN_CUTS):
+                return
+            since = max(now - ADMITTED_SECONDS, now if self._began_at is None else self._began_at)
+            count = sum(1 for admitted_at in self._admitted if admitted_at >= since)
+            admitted = count / max(now - since, _MIN_OBSERVED_SECONDS)
+            least = MIN_CALLS_PER_SECOND if rate is None else max(rate * MOST_CUT, MIN_CALLS_PER_SECOND)
+            self._calls_per_second = max(admitted * BELOW_ADMITTED, least)
+            if rate is not None:
+                self._calls_per_second = min(self._calls_per_second, rate)
             self._cut_at = self._grown_at = now
-            self._began.clear()
 
-    def _grown(self, now: float) -> float | None:
-        if self._calls_per_second is not None:
-            if now - self._cut_at >= FREE_AFTER_SECONDS:
-                self._calls_per_second = None
-            else:
-                rate, elapsed = self._calls_per_second, now - self._grown_at
-                self._calls_per_second = rate + elapsed * (rate * GROWTH_SHARE + GROWTH_CALLS)
-                self._grown_at = now
-        return self._calls_per_second
+    def _grow(self, now: float) -> None:
+        rate = self._calls_per_second
+        if rate is None:
+            return
+        if now - self._cut_at >= FREE_AFTER_SECONDS:
+            self._calls_per_second = None
+        else:
+            self._calls_per_second = rate + (now - self._grown_at) * (rate * GROWTH_SHARE + GROWTH_CALLS)
+            self._grown_at = now
 
 
 class Patience:
@@ -156,11 +175,14 @@ class Patience:
                 self._on_call(error.meaning)
                 if error.meaning is Meaning.THROTTLED:
                     self._pace.throttled(began_at)
+                else:
+                    self._pace.admitted()
                 if error.meaning not in again:
                     raise
                 last = error
             else:
                 self._on_call(None)
+                self._pace.admitted()
                 return answer
             backoff = self._jitter() * min(FIRST_BACKOFF_SECONDS * 2**tries, MAX_BACKOFF_SECONDS)
             tries = min(tries + 1, 30)

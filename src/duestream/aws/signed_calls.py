@@ -11,9 +11,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
-import urllib3
+import urllib3.connection
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
@@ -66,7 +66,7 @@ class SignedCalls:
         self._session = session
         self._service, self._region = self.client.meta.service_model.signing_name, region
         self._endpoint_url = self.client.meta.endpoint_url.rstrip("/")
-        self._pool = _pool(session, self._endpoint_url, connections)
+        self._connections, self._before_path = _connections(session, self._endpoint_url, connections)
 
     def send(self, call: Call, *, seconds: float | None = None) -> bytes:
         """The body of the answer.
@@ -79,20 +79,28 @@ class SignedCalls:
             CallError: AWS refused it, or there was no answer: then nobody knows whether it was done.
         """
         path = "/" + "/".join(quote(part, safe="-_.~") for part in call.path)
-        url = f"{self._endpoint_url}{path}" + (f"?{urlencode(call.query)}" if call.query else "")
+        if call.query:
+            path = f"{path}?{urlencode(call.query)}"
         body = b"" if call.body is None else json.dumps(call.body, separators=(",", ":")).encode()
-        headers = self._signed_headers(call.method, url, body, has_body=call.body is not None)
+        headers = self._signed_headers(call.method, self._endpoint_url + path, body, has_body=call.body is not None)
         read_seconds = READ_SECONDS if seconds is None else max(min(seconds, READ_SECONDS), 0.1)
         timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, read_seconds), read=read_seconds)
         try:
-            answer = self._pool.urlopen(
-                call.method, url, body=body, headers=headers, timeout=timeout, retries=False, redirect=False
+            answer = self._connections.urlopen(
+                call.method,
+                self._before_path + path,
+                body=body,
+                headers=headers,
+                timeout=timeout,
+                retries=False,
+                redirect=False,
             )
         except HTTPError as error:
             raise CallError("ConnectionError", f"{type(error).__name__}: {error}") from error
         if answer.status >= 300:
             raise error_of(answer.status, answer.headers, answer.data)
-        return answer.data
+        data: bytes = answer.data
+        return data
 
     def _signed_headers(self, method: str, url: str, body: bytes, *, has_body: bool) -> dict[str, str]:
         credentials = self._session.get_credentials()
@@ -117,14 +125,59 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
     return CallError(code, str(members.get("Message") or members.get("message") or ""), status)
 
 
-def _pool(session: Session, endpoint_url: str, connections: int) -> urllib3.PoolManager:
-    """Kept connections, with the proxy and the certificates that botocore would take."""
-    settings: dict[str, Any] = {"maxsize": connections, "num_pools": 1}
+class _OneWrite:
+    """A connection that writes head and body of a request at once: one packet for the far side instead of two."""
+
+    _held: list[bytes] | None = None
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        """urllib3's, with what it writes held back until it is whole."""
+        self._held = []
+        try:
+            super().request(*arguments, **options)  # type: ignore[misc]  # a connection's
+            whole = b"".join(self._held)
+        finally:
+            self._held = None
+        self.send(whole)
+
+    def send(self, data: Any) -> None:
+        """http.client's, which connects first where there is no connection."""
+        if self._held is None:
+            super().send(data)  # type: ignore[misc]  # a connection's
+        else:
+            self._held.append(data)
+
+
+class _HttpConnection(_OneWrite, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _HttpsConnection(_OneWrite, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
+def _connections(session: Session, endpoint_url: str, connections: int) -> tuple[Any, str]:
+    """What has urllib3's `urlopen`, and what is to stand before a path there.
+
+    With the proxy and the certificates that botocore would take.
+    """
+    settings: dict[str, Any] = {"maxsize": connections}
     if endpoint_url.startswith("https:"):
         bundle = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True
         settings |= {"cert_reqs": "CERT_REQUIRED", "ca_certs": get_cert_path(bundle)}
     proxies = ProxyConfiguration(proxies=get_environ_proxies(endpoint_url))
     proxy_url = proxies.proxy_url_for(endpoint_url)
-    if proxy_url is None:
-        return urllib3.PoolManager(**settings)
-    return urllib3.ProxyManager(proxy_url, proxy_headers=proxies.proxy_headers_for(proxy_url), **settings)
+    if proxy_url is not None:
+        proxy_headers = proxies.proxy_headers_for(proxy_url)
+        return urllib3.ProxyManager(proxy_url, proxy_headers=proxy_headers, **settings), endpoint_url
+    parts = urlsplit(endpoint_url)
+    pool = _HttpsPool if parts.scheme == "https" else _HttpPool
+    return pool(parts.hostname or "", parts.port, **settings), parts.path
