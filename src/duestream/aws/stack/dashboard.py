@@ -66,7 +66,7 @@ def _graphs(parts: Parts) -> Iterator[_Graph]:
     if parts.streamed:
         queues.append(stream_dead_letter_queue(app_name))
     if parts.when_due or parts.swept:
-        yield _lateness(app_name)
+        yield _lateness(app_name, has_sweeps=bool(parts.swept))
     if parts.streamed:
         yield from _of_scheduler("Deliveries by EventBridge Scheduler", app_name)
     yield _Graph(
@@ -103,14 +103,15 @@ _SCHEDULER = (
 )
 
 
-def _lateness(app_name: str) -> _Graph:
+def _lateness(app_name: str, *, has_sweeps: bool) -> _Graph:
     name = delivery_metrics.Metric.LATENESS
     line = [metrics.NAMESPACE, str(name), metrics.DIMENSION, app_name]
     shown = [("p50", "half are sooner"), ("p99", "99 of 100 are sooner"), ("Maximum", "the latest")]
-    return _Graph(
-        "Lateness: due until delivered, by functions (ms)",
-        tuple([*line, {"stat": statistic, "label": label}] for statistic, label in shown),
-    )
+    lines: list[Line] = [[*line, {"stat": statistic, "label": label}] for statistic, label in shown]
+    if has_sweeps:
+        oldest = [metrics.NAMESPACE, str(delivery_metrics.Metric.OLDEST_DUE), metrics.DIMENSION, app_name]
+        lines.append([*oldest, {"stat": "Maximum", "label": "the oldest that a sweep found"}])
+    return _Graph("Lateness: due until delivered, by functions (ms)", tuple(lines))
 
 
 def _of_scheduler(title: str, group: str) -> Iterator[_Graph]:

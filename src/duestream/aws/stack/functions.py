@@ -39,7 +39,8 @@ BUNDLE_KEY = "BundleKey"
 STREAM_RETRIES = 100
 STREAM_MAX_AGE = timedelta(hours=6)
 STREAM_TIMEOUT = timedelta(minutes=2)
-SWEEP_TIMEOUT = timedelta(minutes=5)
+#: A sweep ends before the next begins; what it needs for that beside its rule's `every`.
+SWEEP_MARGIN = timedelta(minutes=1)
 #: What the due function needs beside the user's function: to read the item, and to put a retry.
 DUE_MARGIN = timedelta(seconds=30)
 MIN_DUE_TIMEOUT = timedelta(minutes=1)
@@ -96,7 +97,9 @@ def due_timeout(parts: Parts) -> timedelta:
 def sweep_resources(parts: Parts, options: StackOptions) -> Resources:
     """The sweep function, and for each of its rules a schedule."""
     app_name = parts.app.name
-    resources = _function(SWEEP_ID, "sweep", SWEEP_ROLE_ID, SWEEP_TIMEOUT, parts, options)
+    longest = max(rule.via.every for rule in parts.swept if rule.via is not None)
+    timeout = min(longest + SWEEP_MARGIN, MAX_TIMEOUT)
+    resources = _function(SWEEP_ID, "sweep", SWEEP_ROLE_ID, timeout, parts, options)
     # The next sweep takes up what this one did not: one that is repeated would only be in its way.
     config = _invoke_config(SWEEP_ID, retries=0, max_age=timedelta(minutes=1))
     resources[f"{SWEEP_ID}InvokeConfig"] = config

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from duestream.aws.stack.answers import Kind, answers_of
 from duestream.aws.stack.grants import Grant, UnknownResourceError, grants_of, grants_of_allowance, grants_of_kind
-from duestream.aws.stack.parts import Parts
+from duestream.aws.stack.parts import Parts, only_deletes
 from duestream.core.allowance import TARGET_SERVICES
 from duestream.core.rule import Rule
 from duestream.core.service_targets import Function, Notification, StateMachine
@@ -49,12 +49,15 @@ def permissions_of(parts: Parts) -> Permissions:
     tables = [table.name for table in parts.app.tables]
     for rule in parts.app.rules:
         grants = _grants(rule, tables, permissions.warnings)
-        if rule.via is not None:
-            permissions.sweep += grants
-        elif rule.guarded or rule.when_due is not None:
+        if rule.guarded or rule.when_due is not None:
             permissions.when_due += grants
-        else:
+        elif rule.via is None:
             permissions.scheduler += grants
+        elif only_deletes(rule):
+            permissions.sweep += grants
+        else:  # what fails in a sweep is tried again by the due function
+            permissions.sweep += grants
+            permissions.when_due += grants
     return permissions
 
 

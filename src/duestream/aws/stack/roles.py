@@ -6,6 +6,7 @@ from typing import Any
 from duestream.aws.stack.grants import Grant, statements_of
 from duestream.aws.stack.names import PLACE, Resource, Value, attribute, function_name, our_arn, ref, sub, table_arn
 from duestream.aws.stack.options import StackOptions
+from duestream.aws.stack.parts import only_deletes
 from duestream.aws.stack.queues import DEAD_LETTERS_ID, STREAM_DEAD_LETTERS_ID
 from duestream.aws.stack.tables import DELIVERIES_ID, WatchedTables
 from duestream.core.rule import Rule, when_due_function
@@ -107,21 +108,20 @@ def when_due_statements(app_name: str, rules: Iterable[Rule], grants: Iterable[G
 
 
 def sweep_statements(app_name: str, rules: Iterable[Rule], grants: Iterable[Grant]) -> list[Statement]:
-    """What the sweep function does: query indexes, take what is due out of them, invoke, dead-letter."""
+    """What the sweep function does: query indexes, take what is due out of them, invoke, hand over what fails."""
     rules = tuple(rules)
-    tables = dict.fromkeys(rule.table.name for rule in rules)
     indexes = [PLACE.arn("dynamodb", f"table/{rule.table.name}/index/{rule.via.index}") for rule in rules if rule.via]
-    return [
+    invoking = [rule for rule in rules if not only_deletes(rule)]
+    statements = [
         _logs(function_name(app_name, "sweep")),
         _allow("QueryIndexes", "dynamodb:Query", [sub(index) for index in indexes]),
-        _allow(
-            "TakeItemsOut",
-            ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
-            [sub(table_arn(table)) for table in tables],
-        ),
-        _allow("SendDeadLetters", "sqs:SendMessage", attribute(DEAD_LETTERS_ID, "Arn")),
-        *statements_of(grants, "InvokeTargets"),
     ]
+    if invoking:
+        tables = [sub(table_arn(table)) for table in dict.fromkeys(rule.table.name for rule in invoking)]
+        function = our_arn("lambda", f"function:{when_due_function(app_name)}")
+        statements.append(_allow("TakeItemsOut", ["dynamodb:GetItem", "dynamodb:UpdateItem"], tables))
+        statements.append(_allow("HandOver", "lambda:InvokeFunction", function))
+    return [*statements, *statements_of(grants, "InvokeTargets")]
 
 
 def sweep_schedule_statements(function_arn: Value) -> list[Statement]:

@@ -19,7 +19,7 @@ def yaml_text(document: Mapping[str, Any], comments: Mapping[str, str] | None = 
     """A document as YAML.
 
     Args:
-        document: of mappings, lists, texts, numbers and booleans.
+        document: of mappings, lists, texts, whole numbers and booleans.
         comments: by the name of a member on the first or second level: a line above it.
     """
     return "".join(f"{line}\n" for line in _mapping(document, 0, comments or {}))
@@ -62,11 +62,17 @@ def _scalar(value: Any) -> str:
 
 
 def _quoted(value: Any) -> str:
-    """As JSON, but for characters that JSON writes as a pair, which YAML would take for two."""
-    if not isinstance(value, str) or max(value, default="") <= "\uffff":
-        return json.dumps(value)
-    parts = (json.dumps(part)[1:-1] if part <= "\uffff" else f"\\U{ord(part):08x}" for part in value)
-    return f'"{"".join(parts)}"'
+    """As JSON, but for characters that JSON leaves as they are or writes as a pair, and YAML wants escaped."""
+    text = json.dumps(value)
+    if not isinstance(value, str) or (max(value, default="") <= "\uffff" and "\x7f" not in value):
+        return text
+    return f'"{"".join(map(_escaped, value))}"'
+
+
+def _escaped(character: str) -> str:
+    if character > "\uffff" or character == "\x7f":
+        return f"\\U{ord(character):08x}"
+    return json.dumps(character)[1:-1]
 
 
 def _reference(value: Any) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.aws.stack.apps import everything, no_rules, only_sweeps
 from tests.unit.aws.stack.resolved import ACCOUNT_ID, REGION, Resolved
 
-from duestream import App, DeleteItem, Due, HttpRequest, QueueMessage, RuleError
+from duestream import App, DeleteItem, Due, HttpRequest, QueueMessage, RuleError, Sweep
 from duestream.aws import delivery_metrics, metrics
 from duestream.aws.settings import Settings
 from duestream.aws.stack.names import table_ids
@@ -208,6 +208,19 @@ def test_each_sweep_has_its_rate_and_a_group_of_its_own() -> None:
     assert json.loads(second["Target"]["Input"]) == {"Table": "Offers", "Rule": "remind_at-queue-message"}
 
 
+def test_a_sweep_may_run_until_the_next_one() -> None:
+    assert properties(everything(), "SweepFunction")["Timeout"] == 6 * 60, "the longest of its rules comes every 5 min"
+    config = properties(everything(), "SweepFunctionInvokeConfig")
+    assert (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]) == (0, 60)
+
+
+def test_a_sweep_that_only_deletes_needs_no_due_function() -> None:
+    assert "WhenDueFunction" not in template(only_sweeps(), OPTIONS)["Resources"]
+    app = App("offers")
+    app.table("Offers", partition_key="id").rule("A", QueueMessage("q"), via=Sweep("ByA"))
+    assert "WhenDueFunction" in template(app, OPTIONS)["Resources"], "what fails is handed over to it"
+
+
 def test_dead_letters_are_encrypted_and_kept_as_long_as_sqs_can() -> None:
     for queue in ("DeadLetters", "StreamDeadLetters"):
         made = properties(everything(), queue)
@@ -245,7 +258,7 @@ def _lines(resolved: Resolved) -> list[list[Any]]:
 def test_the_dashboard_shows_every_metric_of_ours() -> None:
     shown = {line[1] for line in _lines(Resolved(template(everything(), OPTIONS))) if line[0] == "Duestream"}
     told = {str(metric) for metric in (*metrics.Metric, *delivery_metrics.Metric)}
-    assert told - shown == {"Planned", "OldestDue"}
+    assert told - shown == {"Planned"}
 
 
 def test_widgets_do_not_lie_over_each_other() -> None:
