@@ -109,7 +109,7 @@ async def put_item(context: RequestContext, parameters: Mapping[str, Any]) -> by
         return_values = return_values_of(parameters)
         condition = _condition_of(parameters)
     except ValidationException as error:
-        raise counted(error) from None
+        raise counted(error, parameters) from None
     name = table_name_of(parameters)
 
     def job(tx: Transaction) -> Item | None:
@@ -134,7 +134,7 @@ async def delete_item(context: RequestContext, parameters: Mapping[str, Any]) ->
         return_values = return_values_of(parameters)
         condition = _condition_of(parameters)
     except ValidationException as error:
-        raise counted(error) from None
+        raise counted(error, parameters) from None
     name = table_name_of(parameters)
 
     def job(tx: Transaction) -> Item | None:
@@ -188,7 +188,7 @@ async def update_item(context: RequestContext, parameters: Mapping[str, Any]) ->
         key = normalize_item(parameters["Key"])
         update, condition = _update_of(parameters)
     except ValidationException as error:
-        raise counted(error) from None
+        raise counted(error, parameters) from None
     return_values: str = parameters.get("ReturnValues", "NONE")
     _check_size(parameters, update)
     name = table_name_of(parameters)

@@ -8,6 +8,7 @@ import apsw
 from duestream.errors import ResourceNotFoundException, ServiceError, ValidationException
 from duestream.local.store import tables
 from duestream.local.store.tables import Table
+from duestream.local.wire.item_complaints import is_deep
 
 T = TypeVar("T")
 
@@ -66,8 +67,13 @@ def in_older_words(read: Callable[[], T]) -> T:
         raise ValidationException(error.older_message) from None
 
 
-def counted(error: ValidationException) -> ValidationException:
-    """What is wrong with a request, as those operations say it that count the errors: it is always one."""
+def counted(error: ValidationException, parameters: Mapping[str, Any]) -> ValidationException:
+    """What is wrong with a request, as those operations say it that count the errors: it is always one.
+
+    A request that nests very deep comes to AWS's older checks, which do not count.
+    """
+    if is_deep(parameters):
+        return ValidationException(error.older_message or error.message)
     return ValidationException(f"1 validation error detected: {error.message}")
 
 
