@@ -60,13 +60,6 @@ class EntrySweeper:
         self._rule, self._place, self._shard_attribute = rule, place, rule.via.shard_attribute
         self._dynamodb, self._functions, self._carrier = dynamodb, functions, carrier
         self._when_due_arn = when_due_arn
-        action = rule.action
-        self._only_deletes = (
-            isinstance(action, tuple)
-            and len(action) == 1
-            and isinstance(action[0], DeleteItem)
-            and action[0].is_own_item
-        )
 
     def sweep(self, entry: Item, now: datetime) -> Fate:
         """Deal with one entry that is due.
@@ -79,7 +72,7 @@ class EntrySweeper:
             ClientError, BotoCoreError: AWS could not be asked; the entry stays for the next sweep.
         """
         key = self._rule.key_of(entry)
-        if self._only_deletes:
+        if self._rule.only_deletes_its_item:
             return self._delete(key, entry[self._rule.attribute])
         found = self._dynamodb.get_item(TableName=self._rule.table.name, Key=to_boto3(key), ConsistentRead=True)
         image = from_boto3(found.get("Item") or {})

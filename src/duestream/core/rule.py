@@ -184,6 +184,12 @@ class Rule:
         return self.action if isinstance(self.action, WhenDue) else None
 
     @property
+    def only_deletes_its_item(self) -> bool:
+        """All it does when due is to delete its own item."""
+        action = self.action
+        return isinstance(action, tuple) and all(isinstance(one, DeleteItem) and one.is_own_item for one in action)
+
+    @property
     def timeout(self) -> timedelta:
         """How long one attempt of a `when_due` function may take."""
         return self.action.timeout if isinstance(self.action, WhenDue) else DEFAULT_TIMEOUT
