@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from duestream.aws.stack.session import AwsError
+from botocore.exceptions import ClientError
+
+from duestream.aws.stack.session import AwsError, message_of
 from duestream.aws.stack.stack_events import Pause, get_stack
 
 #: CloudFormation takes so much in the request itself, and up to 1 MB from S3 ("CloudFormation quotas").
@@ -122,16 +124,21 @@ def create_change_set(cloudformation: Any, request: Request, name: str, *, is_fi
     template = (
         {"TemplateURL": request.template_url} if request.template_url else {"TemplateBody": request.template_body}
     )
-    made = cloudformation.create_change_set(
-        StackName=request.stack_name,
-        ChangeSetName=name,
-        ChangeSetType="CREATE" if is_first else "UPDATE",
-        Description="made by duestream",
-        Capabilities=["CAPABILITY_IAM"],
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in request.parameters.items()],
-        Tags=[{"Key": key, "Value": value} for key, value in request.tags.items()],
-        **template,
-    )
+    try:
+        made = cloudformation.create_change_set(
+            StackName=request.stack_name,
+            ChangeSetName=name,
+            ChangeSetType="CREATE" if is_first else "UPDATE",
+            Description="made by duestream",
+            Capabilities=["CAPABILITY_IAM"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in request.parameters.items()],
+            Tags=[{"Key": key, "Value": value} for key, value in request.tags.items()],
+            **template,
+        )
+    except ClientError as error:
+        if _is_no_change(message_of(error)):  # of moto; AWS makes a change set that has failed
+            return ChangeSet("", "", is_first, ())
+        raise
     change_set_id, stack_id = made["Id"], made["StackId"]
     while True:
         changes, state = _described(cloudformation, change_set_id, request.stack_name)
@@ -142,7 +149,7 @@ def create_change_set(cloudformation: Any, request: Request, name: str, *, is_fi
         return ChangeSet(change_set_id, stack_id, is_first, tuple(changes))
     reason = state.get("StatusReason", "")
     drop_change_set(cloudformation, ChangeSet(change_set_id, stack_id, is_first, ()))
-    if any(words in reason for words in _NO_CHANGES):
+    if _is_no_change(reason):
         return ChangeSet(change_set_id, stack_id, is_first, ())
     raise AwsError(f"CloudFormation cannot make the change set: {reason.rstrip('.') or state['Status']}")
 
@@ -167,6 +174,10 @@ def summary(changes: Sequence[Change]) -> str:
     return ", ".join(
         f"{count} {words if count == 1 else words.replace('is ', 'are ', 1)}" for words, count in counted.items()
     )
+
+
+def _is_no_change(reason: str) -> bool:
+    return any(words in reason for words in _NO_CHANGES)
 
 
 def _described(cloudformation: Any, change_set_id: str, stack_name: str) -> tuple[list[Change], dict[str, Any]]:

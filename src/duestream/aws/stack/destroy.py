@@ -96,8 +96,12 @@ def look(access: Access, identity: Identity, app: App, stack_name: str, bucket_n
     schedules, counted_all = _count_schedules(access, app.name) if groups else (0, True)
     ours = deliveries_table(app.name)
     users_tables = [name for name, kind in resources.items() if kind == TABLE_TYPE and name != ours]
-    if stack is None:
-        users_tables = [table.name for table in app.tables if _was_made_for(access, table.name, app.name)]
+    # Of an earlier stack of the app, which kept them when it went.
+    users_tables += [
+        table.name
+        for table in app.tables
+        if table.name not in users_tables and _was_made_for(access, table.name, app.name)
+    ]
     return Doomed(
         stack,
         resources,

@@ -23,6 +23,7 @@ from duestream.errors import Error, SettingsError
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
 ATTEMPTS = 5
+MAX_WORDS = 600
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 #: AWS's ways of saying that the caller may not do it.
 DENIED = frozenset(
@@ -204,8 +205,9 @@ def code_of(error: exceptions.ClientError) -> str:
 
 
 def message_of(error: exceptions.ClientError) -> str:
-    """AWS's words of an error."""
-    return str(error.response.get("Error", {}).get("Message", "") or error)
+    """AWS's words of an error, on one line; a page of a proxy's or a server's instead is cut."""
+    text = " ".join(str(error.response.get("Error", {}).get("Message", "") or error).split())
+    return text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]}..."
 
 
 def _refused(error: exceptions.ClientError, access: Access) -> AwsError:
