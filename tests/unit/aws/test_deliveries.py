@@ -56,8 +56,8 @@ class Running:
     until: Any
 
 
-@given(steps=st.lists(st.sampled_from(["ask", "deliver", "fail", "die", "skip", "wait", "wait"]), max_size=25))
-def test_at_most_one_is_at_a_delivery_and_none_after_it_is_done(steps: list[str]) -> None:
+@given(steps=st.lists(st.sampled_from(["ask", "stale", "deliver", "fail", "die", "skip", "wait", "wait"]), max_size=25))
+def test_at_most_one_is_at_a_delivery_and_none_after_it_is_done(steps: list[str]) -> None:  # noqa: C901 - one case a step
     deliveries, now, running = Deliveries(MemoryTable(), "deliveries"), START, list[Running]()
     asked_for, is_done, made = 1, False, list[int]()
     for number, step in enumerate(steps):
@@ -76,6 +76,13 @@ def test_at_most_one_is_at_a_delivery_and_none_after_it_is_done(steps: list[str]
                     assert claim.follows_a_crash == bool(running)
                     made.append(claim.attempt)
                     running = [Running(claim.attempt, owner, now + 3 * STEP)]
+            case "stale" if asked_for > 1:  # Lambda repeats the invocation for the attempt before
+                stale = deliveries.claim("d", attempt=asked_for - 1, owner="stale", until=now, now=now)
+                assert isinstance(stale, Over) or running
+                assert not isinstance(stale, Claimed) or stale.follows_a_crash
+                if isinstance(stale, Claimed):
+                    made.append(stale.attempt)
+                    running = [Running(stale.attempt, "stale", now)]
             case "wait":
                 now += STEP
             case "deliver" | "fail" | "skip" | "die" if running and now < running[-1].until:
