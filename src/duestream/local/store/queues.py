@@ -406,10 +406,14 @@ def append_message(tx: Transaction, queue: Queue, message: NewMessage, *, visibl
     )
     row_id = tx.last_id()
     tally(tx, MESSAGES, queue.id, 1)
-    if tx.looked_up.get("announced") is not queue:  # once for many in a row
-        tx.announce(MessagesSent(queue.id))
-        tx.looked_up["announced"] = queue
+    tx.announce(_sent(queue.id))
     return row_id
+
+
+@lru_cache(maxsize=256)
+def _sent(queue_id: int) -> MessagesSent:
+    """The same for each message of a queue: each is announced, as each may wake who waits."""
+    return MessagesSent(queue_id)
 
 
 def _scope(queue: Queue, group_id: str) -> str:

@@ -161,3 +161,19 @@ def test_receiving_nothing_writes_nothing(run: Run, monkeypatch: pytest.MonkeyPa
         assert await ended(poll) == []
 
     run(scenario)
+
+
+def test_messages_of_one_batch_wake_as_many_polls_at_once(run: Run) -> None:
+    async def scenario(sqs: Sqs) -> None:
+        url = await sqs.queue()
+        polls = await waiting(*(sqs.bodies(url, WaitTimeSeconds=20, MaxNumberOfMessages=1) for _ in range(3)))
+        woken: list[int] = []
+        (line,) = arrivals_of(sqs.store, sqs.clock)._waiting.values()
+        sqs.store.listen(lambda _: woken.append(sum(waiter.woken for waiter in line)))
+        entries = [{"Id": str(number), "MessageBody": str(number)} for number in range(2)]
+        await sqs("SendMessageBatch", QueueUrl=url, Entries=entries)
+        assert woken[0] == 2, "one for each message, by the commit itself"
+        await sqs("SendMessage", QueueUrl=url, MessageBody="2")
+        assert sorted([body for poll in polls for body in await ended(poll)]) == ["0", "1", "2"]
+
+    run(scenario)
