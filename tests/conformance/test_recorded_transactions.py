@@ -172,11 +172,10 @@ def read_goldens() -> Iterator[Golden]:
                  {"Responses": found, "ConsumedCapacity": capacity})  # fmt: skip
 
 
-def transaction(
-    source: str, statements: list[str], message: str, error: str = "ValidationException", **more: Any
-) -> Golden:
+def transaction(source: str, statements: list[str], message: str, **more: Any) -> Golden:
     members = [{"Statement": statement, **more} for statement in statements]
-    return Golden(source, "ExecuteTransaction", {"TransactStatements": members}, {"Message": message}, error)
+    expected = {"Message": message}
+    return Golden(source, "ExecuteTransaction", {"TransactStatements": members}, expected, "ValidationException")
 
 
 def stopped(source: str, statements: list[str], *reasons: dict[str, Any]) -> Golden:
@@ -292,7 +291,7 @@ def batch_goldens() -> Iterator[Golden]:
     reads = failed("Too many decomposed read operations for a given query.")
     yield batch(edges, [f"{select}pk IN [{many}] AND sk='1'"], reads)
     empty_set = "One or more parameter values were invalid: An string set  may not be empty"
-    set_to = ("UPDATE C_T SET y = ? WHERE pk='r' AND sk='1'", [{"SS": []}])
+    set_to: tuple[str, list[Any]] = ("UPDATE C_T SET y = ? WHERE pk='r' AND sk='1'", [{"SS": []}])
     yield batch(edges, [set_to], failed(empty_set))
     nested: dict[str, Any] = {"S": "x"}
     for _ in range(31):
