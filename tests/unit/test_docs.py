@@ -10,6 +10,7 @@ import pytest
 import typer.main
 
 import duestream
+from duestream.aws import settings
 from duestream.cli.entry import cli
 from duestream.local import admin, pages
 from duestream.local.engine import smtp
@@ -54,7 +55,8 @@ def _options() -> Iterator[tuple[str, str]]:
 
 def _variables() -> set[str]:
     named = {parameter.envvar for _, parameter in _parameters() if parameter.envvar}
-    return named | {value for name, value in vars(smtp).items() if name.endswith("_VARIABLE")}
+    rooms = {**vars(smtp), **vars(settings)}
+    return named | {value for name, value in rooms.items() if name.endswith("_VARIABLE")}
 
 
 def _links(page: Path) -> list[str]:

@@ -185,6 +185,7 @@ def _environment(parts: Parts, options: StackOptions) -> Mapping[str, Value]:
         "DUESTREAM_STREAM_DEAD_LETTER_QUEUE_URL": ref(STREAM_DEAD_LETTERS_ID),
         "DUESTREAM_DELIVERIES_TABLE": deliveries_table(app_name),
         "DUESTREAM_WHEN_DUE_FUNCTION_ARN": our_arn("lambda", f"function:{when_due_function(app_name)}"),
+        "DUESTREAM_CONCURRENCY": str(options.concurrency),
     }
 
 

@@ -48,6 +48,7 @@ class StackOptions:
         permissions_boundary: ARN of the policy that bounds every role.
         batch_size: stream records in one invocation, 1 to 10,000.
         parallelization: invocations per shard at one time, 1 to 10; the order of each item is kept.
+        concurrency: calls that a function has under way at once, 1 to 512.
         watched_only: the stream function is invoked only for records in which a rule's attribute is a text or a
             number. A timestamp of another type is then passed over, instead of being dead-lettered.
 
@@ -70,6 +71,7 @@ class StackOptions:
     permissions_boundary: str | None = None
     batch_size: int = 1000
     parallelization: int = 2
+    concurrency: int = 32
     watched_only: bool = False
 
     def __post_init__(self) -> None:
@@ -101,6 +103,7 @@ class StackOptions:
                 + ", ".join(map(str, RETENTIONS_DAYS)),
             ),
             (1 <= self.batch_size <= 10_000, f"a batch of {self.batch_size} records is not between 1 and 10,000"),
+            (1 <= self.concurrency <= 512, f"a concurrency of {self.concurrency} is not between 1 and 512"),
             (1 <= self.parallelization <= 10, f"a parallelization of {self.parallelization} is not between 1 and 10"),
         )
 

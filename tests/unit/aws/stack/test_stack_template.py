@@ -161,7 +161,7 @@ def test_a_rules_annotation_says_whether_it_calls_http_servers(function: Any, is
 
 @pytest.mark.parametrize("function", ["StreamFunction", "WhenDueFunction", "SweepFunction"])
 def test_each_function_gets_the_settings_it_reads(function: str) -> None:
-    made = properties(everything(), function, environment={"LEVEL": "debug"})
+    made = properties(everything(), function, environment={"LEVEL": "debug"}, concurrency=64)
     variables = made["Environment"]["Variables"]
     settings = Settings.from_environment({**variables, "AWS_REGION": REGION})
     assert settings.app == "rules:app"
@@ -169,6 +169,7 @@ def test_each_function_gets_the_settings_it_reads(function: str) -> None:
     assert settings.when_due_function_arn == f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:clinic-when-due"
     assert settings.stream_dead_letter_queue_url.endswith("/clinic-stream-dead-letters")
     assert settings.deliveries_table == properties(everything(), "DeliveriesTable")["TableName"]
+    assert settings.concurrency == 64
     assert variables["LEVEL"] == "debug"
 
 
@@ -312,6 +313,7 @@ def test_logical_ids_of_tables_are_told_apart() -> None:
         {"environment": {"AWS_REGION": "x"}},
         {"batch_size": 0},
         {"parallelization": 11},
+        {"concurrency": 0},
     ],
 )
 def test_what_aws_would_not_take_is_refused(wrong: dict[str, Any]) -> None:
