@@ -10,11 +10,12 @@ import binascii
 import struct
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import apsw
 import msgspec
+from msgspec.structs import replace
 
 from duestream.local.store.metrics import MESSAGES, tally
 from duestream.local.store.queue_errors import InvalidParameterValueException, ReceiptHandleIsInvalid
@@ -34,8 +35,7 @@ class Executes(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """A message as its queue holds it."""
 
     row_id: int
@@ -52,8 +52,7 @@ class Message:
     first_received_at_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedMessage:
+class ReceivedMessage(msgspec.Struct, frozen=True):
     """A message and the handle of this receive."""
 
     message: Message
@@ -215,12 +214,21 @@ def receive_messages(
             first_received_at_ms=now_ms if message.first_received_at_ms is None else message.first_received_at_ms,
             visible_at_ms=now_ms + visibility_timeout_seconds * 1000,
         )
-        tx.execute(
-            "UPDATE message SET receive_count = ?, first_received_at_ms = ?, received_at_ms = ?, visible_at_ms = ?"
-            " WHERE id = ?",
-            (message.receive_count, message.first_received_at_ms, now_ms, message.visible_at_ms, message.row_id),
-        )
         received.append(ReceivedMessage(message, _write_handle(queue, message)))
+    tx.connection.executemany(
+        "UPDATE message SET receive_count = ?, first_received_at_ms = ?, received_at_ms = ?, visible_at_ms = ?"
+        " WHERE id = ?",
+        (
+            (
+                one.message.receive_count,
+                one.message.first_received_at_ms,
+                now_ms,
+                one.message.visible_at_ms,
+                one.message.row_id,
+            )
+            for one in received
+        ),
+    )
     _refresh_groups(tx, {received_one.message.message_group_id for received_one in received} | redrive.groups, now_ms)
     return received
 
