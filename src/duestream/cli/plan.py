@@ -15,7 +15,15 @@ from duestream.aws.stack.session import is_local_engine, told_plainly
 from duestream.cli import rule_view
 from duestream.cli.deploy import refuse_local
 from duestream.cli.stack_door import Where, draft_of, pause
-from duestream.cli.stack_view import change_facts, check_facts, progress_console, show_changes, show_checks, stack_facts
+from duestream.cli.stack_view import (
+    change_facts,
+    check_facts,
+    counted,
+    progress_console,
+    show_changes,
+    show_checks,
+    stack_facts,
+)
 from duestream.cli.synth import Typed
 from duestream.clock import SystemClock
 from duestream.core.planner import schedule_dead_letter_queue
@@ -95,7 +103,7 @@ def _rules_table(plan: Plan) -> Table:
 def _preview_text(preview: Preview) -> str:
     if preview.items is None:
         return ""
-    words = f"{preview.puts} schedules for {preview.items} looked at"
+    words = f"{counted(preview.puts, 'schedule')} for {counted(preview.items, 'item')}"
     if preview.next_due_at is not None:
         words += f", the next {preview.next_due_at:%Y-%m-%d %H:%M:%S} UTC"
     if preview.letters:

@@ -13,7 +13,7 @@ from rich.text import Text
 from duestream.aws.stack.change_set import Change, summary
 from duestream.aws.stack.checks import Check
 from duestream.aws.stack.deploy import Question, Step
-from duestream.aws.stack.stack_events import Stack, StackEvent
+from duestream.aws.stack.stack_events import STACK_TYPE, Stack, StackEvent
 
 #: Beside a pipe there is no terminal to fit into, and cut words help nobody.
 WIDTH_WITHOUT_TERMINAL = 240
@@ -99,7 +99,7 @@ class ProgressView:
             self._console.print(Text(f"  {step.words}", style="dim" if step.kind == "change set" else ""))
         elif self._console.is_terminal:
             self._move(step.event)
-        else:
+        elif _is_told_in_lines(step.event):
             self._console.print(_event_line(step.event))
 
     def _move(self, event: StackEvent) -> None:
@@ -141,6 +141,11 @@ def rolled_back_words(stack: Stack | None) -> str:
             return f"Stack {stack.name} was rolled back: it is as it was before, and goes on. Mend the cause and deploy again."
     reason = f" ({stack.reason})" if stack.reason else ""
     return f"Stack {stack.name} is in {stack.status}{reason}."
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 schedule``, ``2 schedules``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def check_facts(check: Check) -> dict[str, Any]:
@@ -200,6 +205,11 @@ def _style_of_status(status: str) -> str:
     if "FAILED" in status or "ROLLBACK" in status:
         return "red"
     return "green" if status.endswith("_COMPLETE") else "yellow"
+
+
+def _is_told_in_lines(event: StackEvent) -> bool:
+    """Whether it is told where lines stay: a resource's end is, its beginning is not."""
+    return event.resource_type == STACK_TYPE or not event.status.endswith("_IN_PROGRESS")
 
 
 def _event_line(event: StackEvent) -> Text:

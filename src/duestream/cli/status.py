@@ -9,11 +9,11 @@ import typer
 from rich.text import Text
 
 from duestream.aws.stack.session import is_local_engine, told_plainly
-from duestream.aws.upkeep.status import Inquiry, Pending, Status, check_deployed
+from duestream.aws.upkeep.status import STREAM_FUNCTION, Inquiry, Pending, Status, check_deployed
 from duestream.cli.ages import parse_age
 from duestream.cli.app_file import load_app
 from duestream.cli.stack_door import Where
-from duestream.cli.stack_view import progress_console, stack_facts
+from duestream.cli.stack_view import counted, progress_console, stack_facts
 from duestream.clock import SystemClock
 
 #: Metrics that something is wrong with if they are not zero.
@@ -66,20 +66,32 @@ def _told(status: Status, app_name: str, stack_name: str, since: str) -> Iterato
         )
     if status.pending is not None:
         yield from _told_of_pending(status.pending)
-    for label, value in status.metrics.items():
-        if value is not None:
-            style = "red" if value and any(word in label for word in _BAD) else ""
-            yield Text(f"  last {since:<5}{label}: {value:,.0f}", style=style)
+    yield from _told_of_metrics(status, since)
     for queue, count in status.dead_letters.items():
         if count is not None:
-            yield Text(f"  given up  {queue}: {count} message{'' if count == 1 else 's'}", style="red" if count else "")
+            yield Text(f"  given up  {queue}: {counted(count, 'message')}", style="red" if count else "")
     for words in status.unknown:
         yield Text(f"  unknown   {words}", style="yellow")
 
 
+def _told_of_metrics(status: Status, since: str) -> Iterator[Text]:
+    """What Scheduler delivered, and what the stream function did; in red what ought to be nothing."""
+    for title, of_function in ((f"last {since}", False), ("function", True)):
+        parts = [
+            Text(
+                f"{label.removeprefix(STREAM_FUNCTION)} {value:,.0f}",
+                style="red" if value and any(word in label for word in _BAD) else "",
+            )
+            for label, value in status.metrics.items()
+            if value is not None and label.startswith(STREAM_FUNCTION) == of_function
+        ]
+        if parts:
+            yield Text(f"  {title:<9} ") + Text(", ").join(parts)
+
+
 def _told_of_pending(pending: Pending) -> Iterator[Text]:
     more = "" if pending.is_all else "more than "
-    yield Text(f"  pending   {more}{pending.count:,} schedules")
+    yield Text(f"  pending   {more}{counted(pending.count, 'schedule')}")
     width = max(map(len, pending.by_rule), default=0)
     for rule, count in pending.by_rule.items():
         yield Text(f"            {rule or '(of no rule)':<{width}}  {count:,}")

@@ -23,6 +23,8 @@ PAGE = 100
 #: A schedule's name is its rule's, a hash of 20 digits, and a number for further targets.
 _SCHEDULE_NAME = re.compile(r"(?P<rule>.+)-[0-9a-f]{20}(?:-\d+)?")
 _AT = re.compile(r"at\((?P<at>[\d:T-]+)\)")
+#: What labels of the stream function's metrics begin with.
+STREAM_FUNCTION = "stream function: "
 _MISSING = ("NotFound", "NonExistent", "DoesNotExist")
 #: CloudWatch keeps one value a minute for 15 days; more values than these are not needed for a sum.
 _PERIODS = (60, 300, 3600, 86_400)
@@ -250,12 +252,12 @@ class Inquiry:
             return
         stream = {"FunctionName": function_name(self.app.name, "stream")}
         for label, metric, statistic in (
-            ("stream function invocations", "Invocations", "Sum"),
-            ("stream function errors", "Errors", "Sum"),
-            ("stream function throttles", "Throttles", "Sum"),
-            ("stream age, most (ms)", "IteratorAge", "Maximum"),
+            ("invocations", "Invocations", "Sum"),
+            ("errors", "Errors", "Sum"),
+            ("throttles", "Throttles", "Sum"),
+            ("stream age in ms", "IteratorAge", "Maximum"),
         ):
-            yield label, ("AWS/Lambda", metric, stream, statistic)
+            yield f"{STREAM_FUNCTION}{label}", ("AWS/Lambda", metric, stream, statistic)
 
     def _messages(self, queue: str) -> int:
         sqs = self.access.client("sqs")
