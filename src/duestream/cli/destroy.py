@@ -13,7 +13,7 @@ from duestream.aws.stack.session import AwsError, is_local_engine, told_plainly
 from duestream.cli.app_file import load_app
 from duestream.cli.deploy import refuse_local
 from duestream.cli.stack_door import Where, consent, pause
-from duestream.cli.stack_view import ProgressView, progress_console
+from duestream.cli.stack_view import ProgressView, counted, progress_console
 
 
 def destroy_app(named: str, where: Where, *, delete_tables: bool, yes: bool, as_json: bool) -> int:
@@ -63,7 +63,9 @@ def destroy_app(named: str, where: Where, *, delete_tables: bool, yes: bool, as_
 def _shown(doomed: Doomed, stack_name: str, *, delete_tables: bool) -> Iterator[Text]:
     """What goes, and what stays."""
     if doomed.stack is not None:
-        yield Text(f"stack {stack_name} ({doomed.stack.status}) goes, with {len(doomed.resources)} resources:")
+        yield Text(
+            f"stack {stack_name} ({doomed.stack.status}) goes, with {counted(len(doomed.resources), 'resource')}:"
+        )
         kinds: dict[str, list[str]] = {}
         for name, kind in doomed.resources.items():
             if name not in doomed.tables:
@@ -72,16 +74,21 @@ def _shown(doomed: Doomed, stack_name: str, *, delete_tables: bool) -> Iterator[
             yield Text(f"  {kind:<32} {', '.join(sorted(names))}", style="dim")
     if doomed.schedules:
         more = "" if doomed.counted_all else "more than "
-        yield Text(f"{more}{doomed.schedules} pending schedules go: they are never delivered", style="red")
+        is_one = doomed.schedules == 1 and not more
+        words = "goes, and what it waits for never comes" if is_one else "go, and what they wait for never comes"
+        words = f"{more}{counted(doomed.schedules, 'pending schedule')} {words}"
+        yield Text(words, style="red")
     for queue, count in doomed.dead_letters.items():
-        yield Text(f"{count} messages go with the queue {queue.rpartition('/')[2]}", style="red")
+        yield Text(
+            f"with the queue {queue.rpartition('/')[2]} goes what is in it: {counted(count, 'message')}", style="red"
+        )
     for table, items in doomed.tables.items():
         if delete_tables:
             yield Text(f"table {table} goes, with about {items} items", style="bold red")
         else:
             yield Text(f"table {table} stays, with its items (--delete-tables takes it too)")
     if doomed.objects:
-        yield Text(f"{len(doomed.objects)} objects go from s3://{doomed.bucket.name}/{stack_name}/")
+        yield Text(f"s3://{doomed.bucket.name}/{stack_name}/ goes, with {counted(len(doomed.objects), 'object')}")
 
 
 def _told(destroyed: Destroyed, stack_name: str) -> Iterator[Text]:

@@ -150,7 +150,7 @@ class Destruction:
         kept, deleted = self._tables()
         if doomed.objects:
             delete_objects(self.access, doomed.bucket, list(doomed.objects))
-            self.report(Step("delete", f"deleted {len(doomed.objects)} objects from s3://{doomed.bucket.name}"))
+            self.report(Step("delete", f"deleted the code from s3://{doomed.bucket.name}"))
         if doomed.bucket.is_ours and delete_bucket_if_empty(self.access, doomed.bucket):
             self.report(Step("delete", f"deleted the bucket {doomed.bucket.name}, which was empty"))
         return Destroyed(tuple(kept), tuple(deleted), tuple(self._left))
@@ -205,7 +205,7 @@ class Destruction:
                 if code_of(error) not in MISSING:
                     raise
         if names:
-            self.report(Step("delete", f"deleted {len(names)} schedules that were left in group {group}"))
+            self.report(Step("delete", f"deleted what was left in schedule group {group}: {len(names)}"))
 
     def _delete_log_group(self, name: str) -> None:
         """A function that still ran while the stack went has made its log group anew."""
