@@ -74,12 +74,11 @@ class Placeholders:
         Raises:
             ValidationException: there are some.
         """
-        names, values = parameters.get(_NAMES), parameters.get(_VALUES)
-        if names is not None and all(parameters.get(expression) is None for expression in expressions):
+        if _NAMES in parameters and parameters.keys().isdisjoint(expressions):
             raise ValidationException(f"{_NAMES} can only be specified when using expressions")
-        if values is not None:
+        if _VALUES in parameters:
             holders = [expression for expression in expressions if expression != "ProjectionExpression"]
-            if all(parameters.get(holder) is None for holder in holders):
+            if parameters.keys().isdisjoint(holders):
                 missing = f": {' and '.join(holders)} {'are' if len(holders) > 1 else 'is'} null"
                 raise ValidationException(
                     f"{_VALUES} can only be specified when using expressions{missing if says_which else ''}"

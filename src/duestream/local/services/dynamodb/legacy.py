@@ -62,7 +62,7 @@ def refuse_mixing(parameters: Mapping[str, Any], expressions: Sequence[str], leg
     Raises:
         ValidationException: the request has both kinds. KeyConditions may stand beside every other expression.
     """
-    if not any(name in parameters for name in legacy):
+    if parameters.keys().isdisjoint(legacy):
         return
     given = [name for name in expressions if name in parameters]
     mixed = [

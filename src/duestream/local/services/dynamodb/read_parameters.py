@@ -63,11 +63,13 @@ def query_parameters(parameters: Mapping[str, Any]) -> ReadParameters:
     Raises:
         ValidationException: it contradicts itself, or an expression is not one.
     """
-    refuse_mixing(parameters, _QUERY_EXPRESSIONS, _QUERY_LEGACY)
+    wanted, projection = None, None
     Placeholders.refuse_idle(parameters, "FilterExpression", "KeyConditionExpression", "ProjectionExpression")
-    check_conditional_operator(parameters, "QueryFilter")
-    wanted = filter_condition(parameters, "QueryFilter")
-    projection = legacy_projection(parameters)
+    if not parameters.keys().isdisjoint(_QUERY_LEGACY):
+        refuse_mixing(parameters, _QUERY_EXPRESSIONS, _QUERY_LEGACY)
+        check_conditional_operator(parameters, "QueryFilter")
+        wanted = filter_condition(parameters, "QueryFilter")
+        projection = legacy_projection(parameters)
     start_key = _start_key(parameters)
     text = parameters.get("KeyConditionExpression")
     if text is None and "KeyConditions" not in parameters:
