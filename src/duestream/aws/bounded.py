@@ -4,12 +4,14 @@ A thread cannot be ended in Python. What overstays its time is given up: it keep
 looked at any more.
 """
 
-import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from duestream.errors import DeliveryError
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Overstayed(DeliveryError):
@@ -55,6 +57,8 @@ class AsyncRunner:
 
     def run(self, work: Callable[[], Awaitable[object] | object], *, seconds: float, what: str) -> None:
         """Run one coroutine function; it is cancelled when its time is over. Raises as `run_bounded`."""
+        import asyncio  # noqa: PLC0415 - most apps have no async functions, and a cold start would wait for it
+
         future = asyncio.run_coroutine_threadsafe(_awaited(work), self._running_loop())
         try:
             future.result(max(seconds, 0))
@@ -64,7 +68,9 @@ class AsyncRunner:
             future.cancel()
             raise _overstayed(what, seconds) from error
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
+    def _running_loop(self) -> "asyncio.AbstractEventLoop":
+        import asyncio  # noqa: PLC0415 - as above
+
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._loop.run_forever, name="duestream-async", daemon=True)

@@ -43,6 +43,7 @@ from duestream.core.recurrence import Recurrence
 from duestream.core.rule import Refusal, Rule, Wanted, WantedSeries
 from duestream.core.schedule import Invocation, Place, Schedule, schedule_name
 from duestream.core.schedule_expression import series_of
+from duestream.errors import TimestampError
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,38 @@ def plan(record: StreamRecord, rules: Iterable[Rule], *, now: datetime, place: P
     return operations
 
 
+def plan_swept(record: StreamRecord, rule: Rule, *, now: datetime, place: Place) -> list[Operation] | Refusal | None:
+    """What is to be done about an item that a sweep found in its index.
+
+    Args:
+        record: with the item as it is as its new image.
+        rule: with ``via=Sweep(...)``.
+        now: the present moment, aware.
+        place: where the targets are that rules name without an ARN.
+
+    Returns:
+        The schedules to put, due already (none: the rule asks for nothing), after which the item leaves the index;
+        None: it is not due; a refusal: nobody can tell.
+    """
+    image = record.new_image or {}
+    try:
+        due_at = rule.due_at(image)
+    except TimestampError as error:
+        return Refusal("unreadable timestamp", str(error))
+    if due_at is None or due_at > now:
+        return None
+    wanted = rule.wanted(image, place)
+    if isinstance(wanted, Refusal):
+        return wanted
+    if not isinstance(wanted, Wanted):
+        return []
+    planned = _RulePlan(rule, record, now, place)
+    return [
+        PutSchedule(planned.schedule(invocation, number, due_at))
+        for number, invocation in enumerate(wanted.invocations)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _RulePlan:
     """One rule's part."""
@@ -163,7 +196,7 @@ class _RulePlan:
         if first_at is None:
             return surplus
         puts = [
-            PutSchedule(self._schedule(invocation, number, first_at, new.recurrence, series.start))
+            PutSchedule(self.schedule(invocation, number, first_at, new.recurrence, series.start))
             for number, invocation in enumerate(new.invocations)
             if number >= len(pending) or pending[number] != invocation
         ]
@@ -175,7 +208,7 @@ class _RulePlan:
         if isinstance(old, Wanted) and old.due_at == new.due_at and self.record.event_name is EventName.MODIFY:
             pending = old.invocations
         puts: list[Operation] = [
-            PutSchedule(self._schedule(invocation, number, new.due_at))
+            PutSchedule(self.schedule(invocation, number, new.due_at))
             for number, invocation in enumerate(new.invocations)
             if number >= len(pending) or pending[number] != invocation
         ]
@@ -189,7 +222,7 @@ class _RulePlan:
         if first_new == count:
             return surplus
         late = [
-            self._schedule(invocation, number, new.due_at)
+            self.schedule(invocation, number, new.due_at)
             for number, invocation in enumerate(new.invocations)
             if number >= first_new
         ]
@@ -217,7 +250,7 @@ class _RulePlan:
         is_same = all(old_image.get(name) == new_image.get(name) for name in tells_time)
         return len(new.invocations) if is_same else 0
 
-    def _schedule(
+    def schedule(
         self,
         invocation: Invocation,
         number: int,

@@ -6,11 +6,14 @@ import apsw
 
 from duestream.core.app import App
 from duestream.core.planner import schedule_dead_letter_queue, stream_dead_letter_queue
-from duestream.core.rule import TableDeclaration
+from duestream.core.rule import Rule, TableDeclaration
 from duestream.core.schedule import Place
+from duestream.core.sweep import Sweep
 from duestream.errors import RuleError
 from duestream.local.engine.letters import DEAD_LETTER_RETENTION_SECONDS
 from duestream.local.store import dead_letters, queues, schedule_groups, streams, tables
+from duestream.local.store.indexes import KeyAttribute
+from duestream.local.store.tables import IndexDeclaration
 from duestream.local.store.writer import Transaction
 
 VIEW_TYPE = "NEW_AND_OLD_IMAGES"
@@ -28,26 +31,14 @@ def make_declared(tx: Transaction, app: App, place: Place, now_ms: int) -> list[
         A sentence for each thing that was made or changed.
 
     Raises:
-        RuleError: a table is there with another key, or a rule sweeps an index.
+        RuleError: a table, or an index that a rule sweeps, is there with another key.
     """
-    _refuse_sweeps(app)
     schedule_groups.put_group(tx, app.name, region=place.region, now_ms=now_ms)
     dead_letters.know_rules(tx, app.name, [(rule.table.name, rule.name) for rule in app.rules], now_ms=now_ms)
     return [
         *(note for table in app.tables for note in _make_table(tx, table.declaration, app, place, now_ms)),
         *_make_queues(tx, app, place, now_ms),
     ]
-
-
-def _refuse_sweeps(app: App) -> None:
-    for rule in app.rules:
-        if rule.via is not None:
-            raise RuleError(
-                "the local engine does not sweep indexes yet, so nothing would happen when an item is due",
-                remedy="Leave via=Sweep(...) out to run it here; on AWS it is swept.",
-                rule=rule.name,
-                location=rule.location,
-            )
 
 
 def _make_table(tx: Transaction, declared: TableDeclaration, app: App, place: Place, now_ms: int) -> Iterator[str]:
@@ -62,6 +53,7 @@ def _make_table(tx: Transaction, declared: TableDeclaration, app: App, place: Pl
             sort_key=declared.sort_key,
             sort_key_type=declared.sort_key_type if declared.sort_key is not None else None,
             view_type=VIEW_TYPE,
+            secondary_indexes=[_index_of(rule) for rule in app.rules_of(declared.name) if rule.via is not None],
             now_ms=now_ms,
         )
         yield f"created table {declared.name} with its stream"
@@ -78,6 +70,41 @@ def _make_table(tx: Transaction, declared: TableDeclaration, app: App, place: Pl
     if table.stream is None:
         tables.switch_stream_on(tx, table, VIEW_TYPE, now_ms)
         yield f"switched the stream of table {declared.name} on"
+    for rule in app.rules_of(declared.name):
+        if rule.via is not None:
+            yield from _make_index(tx, declared.name, rule, rule.via)
+
+
+def _make_index(tx: Transaction, table_name: str, rule: Rule, sweep: Sweep) -> Iterator[str]:
+    table = tables.get_table(tx.connection, table_name)
+    assert table is not None, "it has just been looked at"
+    found = next((index for index in table.indexes if index.name == sweep.index), None)
+    if found is None:
+        tables.add_index(tx, table, _index_of(rule))
+        yield f"began to build index {sweep.index} of table {table_name}"
+        return
+    expected = ((KeyAttribute(sweep.shard_attribute, "S"),), (KeyAttribute(rule.attribute, sweep.timestamp_type),))
+    if (found.partition, found.sort) != expected:
+        there = ", ".join(f"{attribute.name} ({attribute.kind})" for attribute in found.key_attributes)
+        raise RuleError(
+            f"index {sweep.index!r} of table {table_name!r} goes by {there}, and not by "
+            f"{sweep.shard_attribute} (S), {rule.attribute} ({sweep.timestamp_type})",
+            remedy="Name another index, or say shard_attribute and timestamp_type as the index has them.",
+            rule=rule.name,
+            location=rule.location,
+        )
+
+
+def _index_of(rule: Rule) -> IndexDeclaration:
+    """A sparse one with nothing but keys: whoever sweeps reads the items themselves."""
+    assert rule.via is not None
+    keys = ((rule.via.shard_attribute, "HASH"), (rule.attribute, "RANGE"))
+    declaration = {
+        "KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in keys],
+        "Types": {rule.via.shard_attribute: "S", rule.attribute: rule.via.timestamp_type},
+        "Projection": {"ProjectionType": "KEYS_ONLY"},
+    }
+    return IndexDeclaration(rule.via.index, is_global=True, declaration=declaration)
 
 
 def _key_text(partition_key: str, partition_key_type: str, sort_key: str | None) -> str:

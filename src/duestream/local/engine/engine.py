@@ -23,8 +23,10 @@ from duestream.local.engine.lambda_functions import LambdaFunctions
 from duestream.local.engine.mappings import Mappings
 from duestream.local.engine.outside import HttpRequests, RelayedEmails
 from duestream.local.engine.poller import Poller
+from duestream.local.engine.reconciling import ReconcilingItems
 from duestream.local.engine.redrive import Redriver
 from duestream.local.engine.smtp import SmtpRelay
+from duestream.local.engine.sweeps import Sweeps
 from duestream.local.engine.timer import Timer
 from duestream.local.engine.why import Explainer
 from duestream.local.store import metrics, streams
@@ -64,6 +66,7 @@ class Engine:
         self._poller = None if app is None else Poller(store, clock, app, place, self.endpoints.members_of)
         self.redriver = Redriver(store, clock, place, self._poller)
         self.explainer = Explainer(store, clock, place, self._poller)
+        self.reconciling = ReconcilingItems(store, clock, place, self._poller)
         self._functions = None if app is None else Functions(app)
         self._http = HttpRequests()
         #: Lambda: what runs functions, what was accepted for them, and what reads streams and queues for them.
@@ -78,6 +81,7 @@ class Engine:
         self._deliveries.attach(self._timer)
         self._housekeeper = Housekeeper(store, clock, self._planned_through)
         self._expiry = Expiry(store, clock)
+        self._sweeps = None if app is None or self._poller is None else Sweeps(store, clock, app.rules, self._poller)
         self._loops: list[asyncio.Task[None]] = []
         if self._poller is not None:
             self._poller.when_planned(self._deliveries.release_held)
@@ -131,6 +135,8 @@ class Engine:
         self._loops = [self._spawn(loop.run()) for loop in (self._timer, self._housekeeper, self._expiry)]
         if self._poller is not None:
             self._loops.append(self._spawn(self._poller.run()))
+        if self._sweeps is not None:
+            self._loops.append(self._spawn(self._sweeps.run()))
         self._invocations.start()
         self._mappings.start()
 
@@ -141,7 +147,7 @@ class Engine:
     async def stop(self) -> None:
         """Finish the attempts that are under way, then stop. What is not done is done at the next start."""
         await self.stop_functions()
-        loops = (self._timer, self._housekeeper, self._expiry, self._poller)
+        loops = (self._timer, self._housekeeper, self._expiry, self._poller, self._sweeps)
         for loop in loops:
             if loop is not None:
                 loop.stop()

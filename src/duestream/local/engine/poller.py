@@ -24,9 +24,10 @@ from duestream.core.planner import (
     PutSchedule,
     SkipDelivery,
     plan,
+    plan_swept,
 )
 from duestream.core.record import StreamRecord
-from duestream.core.rule import Rule
+from duestream.core.rule import Refusal, Rule
 from duestream.core.schedule import Place, Schedule, delivery_id_of, schedule_name
 from duestream.errors import ValidationException
 from duestream.local.engine import counts
@@ -67,6 +68,14 @@ class _Effect:
     operation: Operation
     delivery_id: str | None
     due_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SweptChunk:
+    """What a rule makes of entries of its index: of those that are due, and of those that nobody can tell of."""
+
+    planned: list[tuple[StreamRecord, list[Operation]]]
+    refused: list[tuple[StreamRecord, Refusal]]
 
 
 class Poller:
@@ -156,6 +165,21 @@ class Poller:
             return [self._deliverable(operation, record) for operation in planned]
 
         return await self.evaluate(plan_it)
+
+    async def plan_swept(self, records: Sequence[StreamRecord], rule: Rule) -> "SweptChunk":
+        """What a rule that sweeps an index makes of items that are in it."""
+        now, chunk = self._clock.now(), SweptChunk([], [])
+
+        def plan_them() -> None:
+            for record in records:
+                planned = plan_swept(record, rule, now=now, place=self._place)
+                if isinstance(planned, Refusal):
+                    chunk.refused.append((record, planned))
+                elif planned is not None:
+                    chunk.planned.append((record, [self._deliverable(one, record) for one in planned]))
+
+        await self.evaluate(plan_them)
+        return chunk
 
     def carry_out_again(
         self, tx: Transaction, record: StreamRecord, operations: Sequence[Operation], item: ItemIdentity

@@ -197,7 +197,17 @@ def evaluate(rule: Rule, image: Item | None, place: Place) -> dict[str, Any]:
         facts = {"expression": recurrence.expression, "timezone": recurrence.timezone}
         return {"state": "wanted", "due_at_ms": None, **facts, "targets": arns}
     due_at_ms = to_ms(wanted.due_at)
-    return {"state": "wanted", "due_at_ms": due_at_ms, "due_at": moment(due_at_ms), "targets": arns}
+    said = {"state": "wanted", "due_at_ms": due_at_ms, "due_at": moment(due_at_ms), "targets": arns}
+    if rule.via is None:
+        return said
+    sweep = {
+        "index": rule.via.index,
+        "every_minutes": rule.via.every_minutes,
+        "shard_attribute": rule.via.shard_attribute,
+        "shard": image.get(rule.via.shard_attribute, {}).get("S"),
+        "is_read": image.get(rule.via.shard_attribute, {}).get("S") in rule.via.shard_names,
+    }
+    return {**said, "sweep": sweep}
 
 
 def _pending(row: ScheduleRow) -> dict[str, Any]:

@@ -94,9 +94,21 @@ def _why_nothing_comes(
         return [f"The item asks for {when}; planning has not come to its last write yet."]
     if _is_done(said["due_at_ms"], traces):
         return []
+    if "sweep" in said:
+        return [_sweep(said["sweep"], when)]
     if said["due_at_ms"] <= now_ms and any(trace["outcomes"] for trace in traces):
         return [f"The item asks for {when}, which was past; what came of it stands below."]
     return [f"The item asks for {when}, but nothing is pending and nothing is on record. {_NOT_PLANNED}"]
+
+
+def _sweep(sweep: Mapping[str, Any], when: str) -> str:
+    """What an index says of an item that is to be swept."""
+    name, index = sweep["shard_attribute"], sweep["index"]
+    if sweep["shard"] is None:
+        return f"The item names {when}, but has no {name} and so is not in the index {index}: nothing is to come."
+    if not sweep["is_read"]:
+        return f"The item asks for {when}, but no sweep of {index} reads its {name} {sweep['shard']!r}."
+    return f"The item asks for {when}: the sweep of {index}, every {sweep['every_minutes']} min, finds it then."
 
 
 def _is_done(due_at_ms: int, traces: Sequence[Mapping[str, Any]]) -> bool:

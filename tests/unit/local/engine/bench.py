@@ -40,6 +40,7 @@ class Bench:
         engine = self.engine
         while True:
             planned = await engine._poller.run_once() if engine._poller else 0
+            planned += await engine._sweeps.run_once() if engine._sweeps else 0
             engine._timer.run_due()
             await asyncio.sleep(0)  # what was started has its task then
             tasks = set(engine._deliveries._tasks)
