@@ -45,7 +45,8 @@ from duestream.core.expression.syntax import (
     ValueSyntax,
 )
 
-#: Developer Guide, "Service, account, and table quotas": operators in a condition, filter or key condition.
+#: Developer Guide, "Quotas in Amazon DynamoDB", "Expression parameters": operators in a condition, filter or key
+#: condition; operators and functions in an update.
 MAX_OPERATORS = 300
 #: How deep operands may nest. AWS has no such limit, but every use of more than two levels is an error anyway.
 MAX_NESTING = 100
@@ -85,6 +86,11 @@ def parse_update_text(text: str) -> UpdateSyntax:
     operands = [operand for action in update.actions for operand in operands_of(action)]
     check_reserved(path for operand in operands for path in paths_in(operand))
     calls = [call for operand in operands for call in calls_in(operand)]
+    sums = sum(
+        isinstance(action, SetSyntax) and isinstance(action.value, ArithmeticSyntax) for action in update.actions
+    )
+    if len(calls) + sums > MAX_OPERATORS:
+        raise _too_many_operators()
     check_functions(calls, UPDATE_FUNCTIONS)
     for argument in (argument for call in calls for argument in call.arguments):
         if isinstance(argument, FunctionSyntax) and argument.name == "list_append":
