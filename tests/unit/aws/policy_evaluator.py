@@ -60,6 +60,8 @@ def _holds(operator: str, key: str, values: list[str], context: Mapping[str, str
     match operator:
         case "StringEquals" | "ArnEquals" if not any("*" in value for value in values):
             return found in values
+        case "StringEqualsIgnoreCase":
+            return found is not None and found.lower() in [value.lower() for value in values]
         case "StringNotEquals":
             return found not in values
         case "StringLike" | "ArnLike" | "ArnEquals":

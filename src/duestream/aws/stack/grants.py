@@ -133,7 +133,7 @@ def _named(name: str, service: str, before: str) -> str:
 
 def _email_grants(source: str) -> tuple[Grant, ...]:
     address = parse_address(source)
-    conditions = (("StringEquals", "ses:FromAddress", address.spec),)
+    conditions = (("StringEqualsIgnoreCase", "ses:FromAddress", address.spec),)
     # What was verified may be the address, its domain, or a domain above: SES asks for the one that it uses.
     identities = [literal(address.spec), *_domains(address.domain)]
     return tuple(grant for identity in identities for grant in _ses_grants(f"identity/{identity}", conditions))

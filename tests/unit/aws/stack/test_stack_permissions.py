@@ -274,3 +274,13 @@ def test_a_call_whose_needs_are_not_known_is_refused_with_the_remedy() -> None:
     table.rule("A", AwsCall("ecs", "runTask", {"Cluster": "c"}))
     with pytest.raises(RuleError, match=r"ecs:runTask may be any call.*allow=\['service:Action arn:"):
         template(app, StackOptions(entry="rules:app"))
+
+
+def test_a_fixed_email_is_sent_from_its_address_only() -> None:
+    app, table = _table()
+    table.rule("A", Email("Clinic <Clinic@example.com>", "a@example.org", "s", "t"))
+    statements, identity = _execution(app), arn("ses", "identity/example.com")
+    assert is_allowed(statements, "ses:SendEmail", identity, {"ses:FromAddress": "clinic@example.com"})
+    assert not is_allowed(statements, "ses:SendEmail", identity, {"ses:FromAddress": "ceo@example.com"})
+    assert not is_allowed(statements, "ses:SendEmail", arn("ses", "identity/example.org"), FROM_CLINIC)
+    assert not is_allowed(statements, "ses:SendRawEmail", identity, {"ses:FromAddress": "clinic@example.com"})
