@@ -28,10 +28,13 @@ KEYS = {"AKIDEXAMPLE": "a-secret"}
 
 
 class Context:
-    """Lambda's."""
+    """Lambda's, with so much time left."""
+
+    def __init__(self, seconds: int = 60) -> None:
+        self._seconds = seconds
 
     def get_remaining_time_in_millis(self) -> int:
-        return 60_000
+        return self._seconds * 1000
 
 
 @pytest.fixture
@@ -117,4 +120,4 @@ def test_a_record_of_no_use_is_in_the_queue(clients: dict[str, Any]) -> None:
 def test_a_wrong_secret_reports_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
     batch = event(("INSERT", None, {"PK": "a", "AT": "2040-01-01T09:00:00Z"}))
-    assert handler.handle(batch, Context()) == {"batchItemFailures": [{"itemIdentifier": "000000000000000000001"}]}
+    assert handler.handle(batch, Context(1)) == {"batchItemFailures": [{"itemIdentifier": "000000000000000000001"}]}

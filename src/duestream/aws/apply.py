@@ -36,10 +36,12 @@ class Applied:
     Args:
         not_done: the lowest sequence number of the records that are to come again; None: all is done.
         counted: what was counted.
+        is_hopeless: no call could have gone well.
     """
 
     not_done: str | None
     counted: Mapping[Metric, int]
+    is_hopeless: bool
 
 
 class LetterError(CallError):
@@ -101,7 +103,8 @@ class Applier:
         wait(working)  # for all of them: none may be at it still when the next batch comes
         for worker in working:
             worker.result()
-        return Applied(batch.not_done(), self.tally.counted())
+        not_done = batch.not_done()
+        return Applied(not_done, self.tally.counted(), batch.is_hopeless)
 
 
 class Tally:
@@ -147,7 +150,7 @@ class _Batch:
         self._lock = threading.Lock()
         self._taken = 0
         self._failed: list[StreamRecord] = []
-        self._is_hopeless = False
+        self.is_hopeless = False
 
     def work(self) -> None:
         """Take items until there are none, or there is no sense in going on."""
@@ -176,7 +179,7 @@ class _Batch:
         applier = self._applier
         with self._lock:
             has_time = applier.stopwatch.seconds() < self._deadline
-            if self._is_hopeless or not has_time or self._taken == len(self.records):
+            if self.is_hopeless or not has_time or self._taken == len(self.records):
                 return None
             record = self.records[self._taken]
             operations = plan(record, applier.rules, now=applier.now(), place=applier.settings.place)
@@ -191,7 +194,7 @@ class _Batch:
         is_hopeless = error.meaning in (Meaning.HOPELESS, Meaning.MISSING) and not isinstance(error, LetterError)
         with self._lock:
             self._failed.append(record)
-            self._is_hopeless = self._is_hopeless or is_hopeless
+            self.is_hopeless = self.is_hopeless or is_hopeless
         logger.warning(
             "an item's schedules could not be changed",
             extra={"action": "apply_failed", "table": record.table_name, "key": record.keys, "reason": str(error)},

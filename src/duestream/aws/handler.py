@@ -24,6 +24,9 @@ from duestream.core.record import StreamRecord
 #: Kept back of the remaining time for the answer, and of a short one this share.
 MARGIN_SECONDS = 2.0
 MARGIN_SHARE = 0.2
+#: So long is waited before a batch is given back for which no call could go well. Lambda would hand it over again at
+#: once, and its retries are not to be used up while a new role gets known, or a permission is put right.
+HOPELESS_PAUSE_SECONDS = 10.0
 
 
 class LambdaContext(Protocol):
@@ -89,6 +92,8 @@ class StreamFunction:
         counted = {**applied.counted, Metric.STREAM_DELAY: delay_ms}
         self._out.write(embedded_line(self._app.name, counted, now_ms=self._clock.now_ms()) + "\n")
         self._out.flush()
+        if applied.is_hopeless:
+            self._stopwatch.wait(max(min(HOPELESS_PAUSE_SECONDS, deadline - self._stopwatch.seconds()), 0.0))
         failures = [] if applied.not_done is None else [{"itemIdentifier": applied.not_done}]
         return {"batchItemFailures": failures}
 

@@ -9,7 +9,7 @@ from tests.unit.aws.stream_bench import FIRST_SEQUENCE, NOW, Bench, Item
 
 from duestream import App, QueueMessage
 from duestream.aws.failures import CallError
-from duestream.aws.handler import MARGIN_SECONDS
+from duestream.aws.handler import HOPELESS_PAUSE_SECONDS, MARGIN_SECONDS
 from duestream.aws.records import StreamViewError
 
 DENIED = CallError("AccessDeniedException", "not authorized to perform: scheduler:CreateSchedule", 403)
@@ -142,6 +142,14 @@ def test_where_no_call_can_go_well_the_first_is_the_last() -> None:
     bench.scheduler.refuse = lambda operation, request: DENIED
     assert bench.run(*records) == number(records[0])
     assert bench.scheduler.operations() == ["create"]
+    assert bench.stopwatch.waits == [HOPELESS_PAUSE_SECONDS], "Lambda's retries are not used up at once"
+
+
+def test_the_pause_ends_in_time() -> None:
+    bench = Bench(app_of_messages())
+    bench.scheduler.refuse = lambda operation, request: DENIED
+    bench.run(bench.table.put(item()), seconds=5)
+    assert bench.stopwatch.waits == [4.0]
 
 
 def test_a_group_that_is_missing_is_not_taken_for_a_schedule_that_is_missing() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duestream import App, DeleteItem, QueueMessage
-from duestream.core.batch import coalesce
+from duestream.core.batch import coalesce, first_sequence_numbers
 from duestream.core.planner import DeadLetterRecord, DeleteSchedule, PutSchedule, SkipDelivery, plan
 from duestream.core.record import EventName, Item, StreamRecord
 from duestream.core.rule import Rule, Wanted
@@ -233,3 +233,12 @@ def test_items_of_different_tables_and_keys_are_different() -> None:
         StreamRecord(TABLE, INSERT, {"PK": {"S": "1"}}, None, A, "4"),
     ]
     assert coalesce(batch) == batch
+
+
+def test_each_record_knows_the_first_that_it_stands_for() -> None:
+    def record(key: str, number: str) -> StreamRecord:
+        return StreamRecord(TABLE, EventName.MODIFY, {"PK": {"S": key}}, {}, {}, number)
+
+    records = [record("a", "8"), record("b", "9"), record("a", "10"), record("c", "11"), record("a", "12")]
+    assert first_sequence_numbers(records) == {"12": "8", "9": "9", "11": "11"}
+    assert first_sequence_numbers(records).keys() == {one.sequence_number for one in coalesce(records)}
