@@ -194,7 +194,8 @@ def test_statements_are_paged_by_their_tokens(resource: Any) -> None:
     ):
         whole = client.execute_statement(Statement=statement)["Items"]
         assert len(whole) == wanted
-        pages, token = [], {}
+        pages: list[Any] = []
+        token: dict[str, str] = {}
         while True:
             page = client.execute_statement(Statement=statement, Limit=3, **token)
             assert len(page["Items"]) <= 3

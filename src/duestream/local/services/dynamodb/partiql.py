@@ -60,6 +60,7 @@ from duestream.local.services.dynamodb.transact_actions import (
 )
 from duestream.local.services.dynamodb.write_costs import WriteCosts
 from duestream.local.store import items, tables
+from duestream.local.store.snapshot import snapshot
 from duestream.local.store.tables import Table
 from duestream.local.store.writer import Transaction
 
@@ -295,15 +296,16 @@ def _write(bound: Bound, table: Table, given: Mapping[str, Any]) -> Action:
 
 
 def _read_transaction(reader: apsw.Connection, parameters: Mapping[str, Any], members: Sequence[Bound]) -> bytes:
-    found, actions = _planned(reader, members, lambda bound, table, _: _read(bound, table))
-    keys = check_keys(found, actions)
     responses: list[dict[str, Any]] = []
     reads: list[tuple[str, int]] = []
-    for member, table, key in zip(members, found, keys, strict=True):
-        assert isinstance(member.syntax, SelectSyntax)
-        stored = items.get_stored_item(reader, table, key)
-        responses.append({} if stored is None else {"Item": shown_item(member.syntax, stored)})
-        reads.append((table.name, 0 if stored is None else stored.size_bytes))
+    with snapshot(reader):
+        found, actions = _planned(reader, members, lambda bound, table, _: _read(bound, table))
+        keys = check_keys(found, actions)
+        for member, table, key in zip(members, found, keys, strict=True):
+            assert isinstance(member.syntax, SelectSyntax)
+            stored = items.get_stored_item(reader, table, key)
+            responses.append({} if stored is None else {"Item": shown_item(member.syntax, stored)})
+            reads.append((table.name, 0 if stored is None else stored.size_bytes))
     return answer({"Responses": responses, "ConsumedCapacity": consumed_by_reads(parameters, reads)})
 
 

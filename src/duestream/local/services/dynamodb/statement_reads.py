@@ -15,7 +15,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from duestream.core.attributes import item_size_bytes, key_bytes
+from duestream.core.attributes import item_size_bytes, key_bytes, normalize_item
 from duestream.core.expression.paths import value_at
 from duestream.core.partiql import (
     KeyPlan,
@@ -26,7 +26,7 @@ from duestream.core.partiql import (
     plan_reads,
 )
 from duestream.core.record import Item
-from duestream.errors import ValidationException
+from duestream.errors import ServiceError, ValidationException
 from duestream.local.services.dynamodb.answers import raw, read_units
 from duestream.local.services.dynamodb.requests import INVALID
 from duestream.local.services.dynamodb.statements import Bound
@@ -209,6 +209,9 @@ def select_page(
     while number < len(selection.reads):
         page = _page(connection, selection, selection.reads[number], start, limit, left_bytes)
         page_bytes = sum(stored.size_bytes for stored in page.items)
+        if page_bytes > left_bytes < MAX_PAGE_BYTES:  # one item that no longer fits
+            selected.token = _token(selection, number, None)
+            return selected
         selected.units += read_units(page_bytes, consistent=consistent)
         _show(selection, page, selected, consistent=consistent)
         if page.last_body is not None:
@@ -218,9 +221,6 @@ def select_page(
         number, start = number + 1, None
         left_bytes -= page_bytes
         limit = None if limit is None else limit - len(page.items)
-        if left_bytes <= 0 and number < len(selection.reads):
-            selected.token = _token(selection, number, None)
-            return selected
     return selected
 
 
@@ -321,11 +321,13 @@ def _position(selection: Selection, token: str | None) -> tuple[int, Item | None
         return 0, None
     try:
         digest, number, key = msgspec.json.decode(urlsafe_b64decode(token), type=tuple[str, int, dict[str, Any] | None])
-    except (ValueError, msgspec.DecodeError):
+        start = None if key is None else normalize_item(key)
+    except (ValueError, msgspec.DecodeError, ServiceError):
         raise ValidationException("Invalid NextToken") from None
-    if digest != selection.digest:
+    is_of_this = digest == selection.digest and 0 <= number < len(selection.reads)
+    if not is_of_this or (start is not None and start.keys() != set(selection.key_names)):
         raise ValidationException("The provided starting key is invalid")
-    return number, key
+    return number, start
 
 
 # ---- capacity ------------------------------------------------------------------------------------

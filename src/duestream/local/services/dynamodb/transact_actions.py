@@ -33,7 +33,7 @@ UNITS_FACTOR = 2
 _CANCELLED = "Transaction cancelled, please refer cancellation reasons for specific reasons"
 _SEVERAL_OPERATIONS = "Transaction request cannot include multiple operations on one item"
 _DUPLICATE_ITEM = "Duplicate primary key exists in table"
-#: Begins what AWS says of an empty key before it opens the transaction.
+#: Begins what AWS says of an empty key, of the table or of an index: that is never a reason of a cancellation.
 _NOT_VALID = "One or more parameter values are not valid. "
 
 #: Code, and where there is one Message and Item.
@@ -162,7 +162,7 @@ def carry_out(
 
     Raises:
         TransactionCanceledException: what failed, action by action.
-        ValidationException: an item cannot be in an index, or all of them are too large together.
+        ValidationException: an index's key would be empty, or all items are too large together.
     """
     done: list[Done] = []
     reasons: list[Reason] = []
@@ -170,7 +170,7 @@ def carry_out(
         try:
             done.append(carry_out_one(tx, table, key, action, now_ms))
         except (ConditionalCheckFailedException, DuplicateItemException, ValidationException) as error:
-            if action.kind == "Put" and error.message.startswith(_NOT_VALID):
+            if error.message.startswith(_NOT_VALID):
                 raise
             reasons.append(reason_of(in_words(error) if isinstance(error, ValidationException) else error))
         else:

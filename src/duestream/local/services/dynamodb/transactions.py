@@ -30,7 +30,8 @@ from duestream.local.services.dynamodb.transact_actions import (
     remember,
 )
 from duestream.local.store import items
-from duestream.local.store.items import Key
+from duestream.local.store.items import Key, StoredItem
+from duestream.local.store.snapshot import snapshot
 from duestream.local.store.streams import decode_image
 from duestream.local.store.tables import Table
 from duestream.local.store.writer import Transaction
@@ -111,21 +112,22 @@ async def transact_get_items(context: RequestContext, parameters: Mapping[str, A
     """Read up to 100 items as they are at one moment."""
     gets = [_get(given["Get"]) for given in parameters["TransactItems"]]
     reader = context.store.reader
-    tables = [existing_table(reader, name) for name, _, _ in gets]
-    keys = _keys(tables, [key for _, key, _ in gets])
     responses: list[dict[str, Any]] = []
     reads: list[tuple[str, int]] = []
-    for table, key, (_, _, projection) in zip(tables, keys, gets, strict=True):
-        stored = items.get_stored_item(reader, table, key)
-        reads.append((table.name, 0 if stored is None else stored.size_bytes))
-        if stored is None:
-            responses.append({})
-            continue
-        shown: Any = raw(stored.body) if projection is None else projection.of(decode_image(stored.body) or {})
-        responses.append({"Item": shown})
+    with snapshot(reader):
+        tables = [existing_table(reader, name) for name, _, _ in gets]
+        keys = _keys(tables, [key for _, key, _ in gets])
+        for table, key, (_, _, projection) in zip(tables, keys, gets, strict=True):
+            stored = items.get_stored_item(reader, table, key)
+            reads.append((table.name, 0 if stored is None else stored.size_bytes))
+            responses.append({} if stored is None else {"Item": _shown(stored, projection)})
     if sum(size_bytes for _, size_bytes in reads) > MAX_TRANSACTION_BYTES:
         raise ValidationException("Transaction request cannot exceed 4 MB of items in total")
     return answer({"Responses": responses, "ConsumedCapacity": consumed_by_reads(parameters, reads)})
+
+
+def _shown(stored: StoredItem, projection: Projection | None) -> Any:
+    return raw(stored.body) if projection is None else projection.of(decode_image(stored.body) or {})
 
 
 def _get(parameters: Mapping[str, Any]) -> tuple[str, Item, Projection | None]:

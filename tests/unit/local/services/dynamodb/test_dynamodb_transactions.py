@@ -14,6 +14,7 @@ from tests.unit.local.services.dynamodb.conftest import Caller
 
 from duestream.errors import ServiceError
 from duestream.local.services.dynamodb.transact_actions import TransactionCanceledException
+from duestream.local.store import items
 
 TABLE = "Appointments"
 
@@ -139,6 +140,27 @@ def test_conditions_see_the_state_before_the_transaction(call: Caller) -> None:
     check = {"TableName": TABLE, "Key": key("a"), "ConditionExpression": "attribute_not_exists(PK)"}
     call("TransactWriteItems", TransactItems=[put("a", "Other-Table"), {"ConditionCheck": check}])
     assert "Item" in call("GetItem", TableName="Other-Table", Key=key("a"))
+
+
+@pytest.mark.parametrize("operation", ["TransactGetItems", "ExecuteTransaction"])
+def test_reads_of_a_transaction_see_one_moment(call: Caller, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
+    for pk in "ab":
+        call("PutItem", TableName=TABLE, Item=key(pk) | {"n": {"N": "1"}})
+    writer = call.store._database.write_connection  # what a COMMIT in the disk's thread does, between two reads
+    read = items.get_stored_item
+
+    def read_then_write(*arguments: Any) -> Any:
+        found = read(*arguments)
+        writer.execute("""UPDATE item SET body = CAST(replace(CAST(body AS TEXT), '"1"', '"2"') AS BLOB)""")
+        return found
+
+    monkeypatch.setattr(items, "get_stored_item", read_then_write)
+    gets = [{"Get": {"TableName": TABLE, "Key": key(pk)}} for pk in "ab"]
+    statements = [{"Statement": f"SELECT * FROM {TABLE} WHERE PK = '{pk}'"} for pk in "ab"]
+    request = {"TransactItems": gets} if operation == "TransactGetItems" else {"TransactStatements": statements}
+    answer = call(operation, **request)
+    assert [response["Item"]["n"]["N"] for response in answer["Responses"]] == ["1", "1"]
+    assert [response["Item"]["n"]["N"] for response in call(operation, **request)["Responses"]] == ["2", "2"]
 
 
 # ---- against a model -----------------------------------------------------------------------------
