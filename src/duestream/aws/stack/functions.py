@@ -26,6 +26,7 @@ from duestream.aws.stack.roles import (
 )
 from duestream.aws.stack.tables import WatchedTables
 from duestream.core.rule import when_due_function
+from duestream.core.schedule import schedule_name
 from duestream.errors import RuleError
 
 STREAM_ID = "StreamFunction"
@@ -110,7 +111,8 @@ def sweep_resources(parts: Parts, options: StackOptions) -> Resources:
         resources[f"SweepSchedule{number}"] = {
             "Type": "AWS::Scheduler::Schedule",
             "Properties": {
-                "Name": rule.name,
+                # Rules of two tables may have one name.
+                "Name": schedule_name(rule.table.name, rule.name, {}),
                 "Description": f"Sweeps index {rule.via.index} of table {rule.table.name}",
                 "GroupName": ref(group_id),
                 "ScheduleExpression": rule.via.rate_expression,

@@ -34,6 +34,7 @@ from duestream.aws.stack.roles import (
 )
 from duestream.aws.stack.tables import DELIVERIES_ID, WatchedTables, deliveries_resources
 from duestream.core.app import App
+from duestream.errors import RuleError
 
 SCHEDULE_GROUP_ID = "ScheduleGroup"
 DASHBOARD_ID = "Dashboard"
@@ -54,6 +55,11 @@ def template(app: App, options: StackOptions) -> Template:
     Raises:
         RuleError: a rule cannot be carried out on AWS as it is written.
     """
+    if app.name == "default":
+        raise RuleError(
+            "an app on AWS cannot be named 'default'",
+            remedy="Give it another name: EventBridge Scheduler has a schedule group of that name in every account.",
+        )
     parts = parts_of(app)
     tables = WatchedTables(parts, options)
     return {

@@ -209,6 +209,20 @@ def test_each_sweep_has_its_rate_and_a_group_of_its_own() -> None:
     assert json.loads(second["Target"]["Input"]) == {"Table": "Offers", "Rule": "remind_at-queue-message"}
 
 
+def test_sweeps_of_two_tables_may_have_rules_of_one_name() -> None:
+    app = App("offers")
+    for name in ("Offers", "Sessions"):
+        app.table(name, partition_key="id").rule("A", DeleteItem(), via=Sweep("ByA"))
+    names = {properties(app, f"SweepSchedule{number}")["Name"] for number in (1, 2)}
+    assert len(names) == 2
+    assert all(name.startswith("a-delete-item-") for name in names)
+
+
+def test_an_app_cannot_have_the_name_of_the_group_that_every_account_has() -> None:
+    with pytest.raises(RuleError, match="cannot be named 'default'"):
+        template(App("default"), OPTIONS)
+
+
 def test_a_sweep_may_run_until_the_next_one() -> None:
     assert properties(everything(), "SweepFunction")["Timeout"] == 6 * 60, "the longest of its rules comes every 5 min"
     config = properties(everything(), "SweepFunctionInvokeConfig")
