@@ -1,5 +1,6 @@
 """How fast calls are made, and how often again."""
 
+import heapq
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,24 +35,27 @@ class Seconds:
         self.now += seconds
 
 
-def simulated(quota: float, calls_per_second: float, seconds: float) -> tuple[float, float]:
-    """One caller that could make so many calls a second meets a token bucket: admitted and refused, a second."""
+def simulated(quota: float, calls_per_second: float, seconds: float, callers: int = 1) -> tuple[list[float], float]:
+    """Callers that could each make so many calls a second meet one token bucket: admitted of each and refused, a
+    second."""
     stopwatch = Seconds()
-    pace = Pace(stopwatch)
+    paces = [Pace(stopwatch) for _ in range(callers)]
     tokens, filled_at, ends_at = quota / 10, stopwatch.now, stopwatch.now + seconds
-    admitted = refused = 0
+    admitted, refused = [0] * callers, 0
+    turns = [(stopwatch.now + number / 1e6, number) for number in range(callers)]
     while stopwatch.now < ends_at:
-        stopwatch.now += max(pace.turn(), 1 / calls_per_second)
+        stopwatch.now, caller = heapq.heappop(turns)
         tokens = min(tokens + (stopwatch.now - filled_at) * quota, quota / 10)
         filled_at = stopwatch.now
         if tokens >= 1:
             tokens -= 1
-            admitted += 1
-            pace.admitted()
+            admitted[caller] += 1
+            paces[caller].admitted()
         else:
             refused += 1
-            pace.throttled(stopwatch.now)
-    return admitted / seconds, refused / seconds
+            paces[caller].throttled(stopwatch.now)
+        heapq.heappush(turns, (stopwatch.now + max(paces[caller].turn(), 1 / calls_per_second), caller))
+    return [count / seconds for count in admitted], refused / seconds
 
 
 def test_calls_are_made_as_fast_as_they_go_until_one_is_throttled() -> None:
@@ -72,14 +76,22 @@ def test_calls_are_made_as_fast_as_they_go_until_one_is_throttled() -> None:
 
 @pytest.mark.parametrize(("quota", "calls_per_second"), [(1000, 1600), (1000, 5000), (250, 1600), (50, 1600)])
 def test_nine_tenths_of_a_quota_are_used_and_few_calls_refused(quota: float, calls_per_second: float) -> None:
-    admitted, refused = simulated(quota, calls_per_second, 30)
+    (admitted,), refused = simulated(quota, calls_per_second, 30)
     assert admitted > 0.9 * quota
     assert refused < 0.1 * quota
 
 
 def test_under_the_quota_nothing_is_slowed() -> None:
-    admitted, refused = simulated(1000, 500, 5)
+    (admitted,), refused = simulated(1000, 500, 5)
     assert (round(admitted), refused) == (500, 0)
+
+
+@pytest.mark.parametrize("callers", [2, 5, 20])
+def test_functions_that_share_a_quota_use_it_and_each_has_some_of_it(callers: int) -> None:
+    admitted, refused = simulated(1000, 1600, 30, callers)
+    assert 900 < sum(admitted) < 1010
+    assert refused < 300, f"{callers} callers that nobody slows would be refused {1600 * callers - 1000} times"
+    assert min(admitted) > 0.3 * 1000 / callers, admitted
 
 
 def test_one_cut_stands_for_all_calls_that_were_under_way() -> None:
