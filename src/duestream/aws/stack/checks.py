@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from duestream.aws.stack.change_set import MAX_INLINE_BYTES, MAX_TEMPLATE_BYTES, template_text
 from duestream.aws.stack.draft import Draft
+from duestream.aws.stack.parts import parts_of
+from duestream.aws.stack.permissions import permissions_of
 from duestream.core.rule import Rule
 from duestream.core.target import HttpRequest
 
@@ -59,6 +61,8 @@ def offline_checks(draft: Draft, template: Mapping[str, Any]) -> Iterator[Check]
     yield Check("rule file", state, f"{_count(len(rules), 'rule')} on {_count(len(tables), 'table')}")
     for rule in rules:
         yield from _of_rule(rule)
+    for words in permissions_of(parts_of(draft.app)).warnings:
+        yield Check("permissions", "warning", words)
     yield _of_bundle(draft.bundle)
     yield _of_template(template)
     yield from _of_names(template)

@@ -20,6 +20,7 @@ from duestream.aws.stack.bucket import (
 from duestream.aws.stack.change_set import Change, ChangeSet, Request, create_change_set, drop_change_set
 from duestream.aws.stack.draft import Draft, Fitted, fit, stack_resources
 from duestream.aws.stack.found_tables import turn_stream_on
+from duestream.aws.stack.in_the_way import in_the_way
 from duestream.aws.stack.session import Access, AwsError, Identity
 from duestream.aws.stack.stack_events import (
     Pause,
@@ -127,6 +128,8 @@ class Deployment:
         resources = {} if is_first else stack_resources(self._cloudformation, self.draft.stack_name)
         fitted = fit(self.access, self.draft, resources)
         check_tables(fitted)
+        for found_one in in_the_way(self.access, fitted.template(), resources):
+            raise AwsError(found_one.words, remedy=found_one.remedy)
         streams = self._streams(fitted)
         if streams is None:
             return Outcome("declined", found)

@@ -5,7 +5,7 @@ the name for that moment.
 """
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from duestream.aws.stack.change_set import Change, Request, create_change_set, d
 from duestream.aws.stack.checks import Check, offline_checks
 from duestream.aws.stack.deploy import APP_TAG, change_set_name
 from duestream.aws.stack.draft import Draft, Fitted, fit, stack_resources
+from duestream.aws.stack.in_the_way import InTheWay, in_the_way
 from duestream.aws.stack.session import DENIED, Access, AwsError, Identity, code_of, message_of
 from duestream.aws.stack.stack_events import Pause, Stack, get_stack
 from duestream.aws.stack.targets import (
@@ -131,8 +132,10 @@ class Planning:
         is_first = stack is None or stack.is_only_planned
         checks.append(_of_stack(stack, draft.stack_name))
         self.report("tables")
-        fitted = fit(access, draft, {} if is_first else stack_resources(cloudformation, draft.stack_name))
+        resources = {} if is_first else stack_resources(cloudformation, draft.stack_name)
+        fitted = fit(access, draft, resources)
         checks += _of_tables(fitted)
+        checks += _of_names(in_the_way(access, fitted.template(), resources))
         place = Place(access.region, identity.account_id, identity.partition)
         previews, invocations = self._previews(fitted, place)
         self.report("targets")
@@ -308,6 +311,11 @@ def _of_tables(fitted: Fitted) -> Iterator[Check]:
                 "items that are there already have no stream record, so nothing is scheduled for them",
                 "After the deployment: duestream backfill.",
             )
+
+
+def _of_names(found: Iterable[InTheWay]) -> Iterator[Check]:
+    for one in found:
+        yield Check(f"{one.kind} {one.name}", "failed", "exists already, and is not the stack's", one.remedy)
 
 
 def _streams(fitted: Fitted, access: Access, identity: Identity) -> Mapping[str, str]:
