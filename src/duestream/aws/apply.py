@@ -251,7 +251,9 @@ class _Batch:
     def _send(self, letter: DeadLetterRecord) -> None:
         letters = self._applier.letters
         try:
-            self._applier.letter_patience.made(lambda _: letters.send(letter), deadline=self._deadline)
+            self._applier.letter_patience.made(
+                lambda seconds: letters.send(letter, seconds=seconds), deadline=self._deadline
+            )
         except CallError as error:
             raise LetterError(error.code, error.message, error.status) from error
         self._applier.tally.add(Metric.DEAD_LETTERED)

@@ -1,27 +1,32 @@
 """The stream-side dead-letter queue: records that a rule could not digest, sent to SQS as the local engine puts them."""
 
 import threading
-from typing import Any, Protocol
+from typing import Protocol
 
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
-from duestream.aws.failures import CallError, error_from
+from duestream.aws.signed_calls import Call, SignedCalls
 from duestream.core.dead_letter import record_letter, record_letter_text
 from duestream.core.planner import DeadLetterRecord
 
 #: SQS takes more nowadays; what fits into this fits into every queue whose limit nobody lowered.
 MAX_BODY_BYTES = 262_144
-READ_SECONDS = 10.0
-CONNECT_SECONDS = 3.0
+_HEADERS = {
+    "Content-Type": "application/x-amz-json-1.0",
+    "X-Amz-Target": "AmazonSQS.SendMessage",
+    "x-amzn-query-mode": "true",
+}
 
 
 class Letters(Protocol):
     """Takes dead letters of stream records."""
 
-    def send(self, letter: DeadLetterRecord) -> None:
+    def send(self, letter: DeadLetterRecord, *, seconds: float | None = None) -> None:
         """Put it into the queue.
+
+        Args:
+            letter: the record and the reason.
+            seconds: how long to wait for the answer at most.
 
         Raises:
             CallError: nobody knows whether it is there.
@@ -40,28 +45,24 @@ class SqsLetters:
 
     def __init__(self, session: Session, queue_url: str, *, region: str, connections: int) -> None:
         self._session, self._queue_url, self._region, self._connections = session, queue_url, region, connections
-        self._client: Any = None
+        self._calls: SignedCalls | None = None
         self._making = threading.Lock()
 
-    def send(self, letter: DeadLetterRecord) -> None:
+    def send(self, letter: DeadLetterRecord, *, seconds: float | None = None) -> None:
         """SendMessage. See `Letters.send`."""
-        body = record_letter_text(record_letter(letter), limit_bytes=MAX_BODY_BYTES)
-        try:
-            self._sqs().send_message(QueueUrl=self._queue_url, MessageBody=body)
-        except ClientError as error:
-            raise error_from(error.response) from error
-        except BotoCoreError as error:
-            raise CallError("ConnectionError", f"{type(error).__name__}: {error}") from error
+        self._sqs().send(send_call(self._queue_url, letter), seconds=seconds)
 
-    def _sqs(self) -> Any:
-        """The client, made with the first letter: most functions never send one."""
+    def _sqs(self) -> SignedCalls:
+        """Made with the first letter: most functions never send one."""
         with self._making:
-            if self._client is None:
-                config = Config(
-                    retries={"total_max_attempts": 1},
-                    connect_timeout=CONNECT_SECONDS,
-                    read_timeout=READ_SECONDS,
-                    max_pool_connections=self._connections,
+            if self._calls is None:
+                self._calls = SignedCalls(
+                    self._session, "sqs", region=self._region, endpoint_url=None, connections=self._connections
                 )
-                self._client = self._session.create_client("sqs", region_name=self._region, config=config)
-            return self._client
+            return self._calls
+
+
+def send_call(queue_url: str, letter: DeadLetterRecord) -> Call:
+    """SendMessage, as botocore's serializer writes it."""
+    body = record_letter_text(record_letter(letter), limit_bytes=MAX_BODY_BYTES)
+    return Call("POST", (), {}, {"QueueUrl": queue_url, "MessageBody": body}, _HEADERS)

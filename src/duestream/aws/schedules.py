@@ -1,7 +1,7 @@
 """Schedules as EventBridge Scheduler keeps them: the calls that we make there, and no others.
 
-Each is one request. Whoever calls decides on what is to be tried again (`duestream.aws.apply` does so for stream
-records); botocore's own retries are off.
+Each is one request. Whoever calls decides on what is to be tried again (`duestream.aws.steady` does so); botocore's own
+retries are off.
 """
 
 import json
@@ -19,6 +19,7 @@ from duestream.aws.signed_calls import Call, SignedCalls
 
 #: ListSchedules, MaxResults.
 PAGE_SIZE = 100
+_HEADERS = {"Content-Type": "application/json"}
 _MOMENTS = ("StartDate", "EndDate", "CreationDate", "LastModificationDate")
 
 
@@ -96,7 +97,9 @@ class EventBridgeSchedules:
     def get(self, group_name: str, name: str, *, seconds: float | None = None) -> dict[str, Any] | None:
         """GetSchedule, as boto3 answers it. See `Schedules.get`."""
         try:
-            body = self._calls.send(Call("GET", ("schedules", name), {"groupName": group_name}, None), seconds=seconds)
+            body = self._calls.send(
+                Call("GET", ("schedules", name), {"groupName": group_name}, None, {}), seconds=seconds
+            )
         except CallError as error:
             if error.meaning is Meaning.MISSING:
                 return None
@@ -151,12 +154,13 @@ def put_call(method: str, request: Mapping[str, Any]) -> Call:
     when the schedule is gone, is not documented.
     """
     body = {name: _wire(value) for name, value in request.items() if name != "Name"}
-    return Call(method, ("schedules", request["Name"]), {}, {"ClientToken": str(uuid.uuid4()), **body})
+    return Call(method, ("schedules", request["Name"]), {}, {"ClientToken": str(uuid.uuid4()), **body}, _HEADERS)
 
 
 def delete_call(group_name: str, name: str) -> Call:
     """DeleteSchedule."""
-    return Call("DELETE", ("schedules", name), {"groupName": group_name, "clientToken": str(uuid.uuid4())}, None)
+    query = {"groupName": group_name, "clientToken": str(uuid.uuid4())}
+    return Call("DELETE", ("schedules", name), query, None, {})
 
 
 def _wire(value: Any) -> Any:

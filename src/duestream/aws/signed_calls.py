@@ -31,19 +31,21 @@ READ_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request of a REST service with JSON.
+    """One request of a service that speaks JSON.
 
     Args:
         method: HTTP's.
         path: parts of the path, unquoted.
         query: its parameters.
         body: JSON; None: none.
+        headers: beside those that sign it.
     """
 
     method: str
     path: tuple[str, ...]
     query: Mapping[str, str]
     body: Mapping[str, Any] | None
+    headers: Mapping[str, str]
 
 
 class SignedCalls:
@@ -82,7 +84,7 @@ class SignedCalls:
         if call.query:
             path = f"{path}?{urlencode(call.query)}"
         body = b"" if call.body is None else json.dumps(call.body, separators=(",", ":")).encode()
-        headers = self._signed_headers(call.method, self._endpoint_url + path, body, has_body=call.body is not None)
+        headers = self._signed_headers(call, self._endpoint_url + path, body)
         read_seconds = READ_SECONDS if seconds is None else max(min(seconds, READ_SECONDS), 0.1)
         timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, read_seconds), read=read_seconds)
         try:
@@ -102,12 +104,11 @@ class SignedCalls:
         data: bytes = answer.data
         return data
 
-    def _signed_headers(self, method: str, url: str, body: bytes, *, has_body: bool) -> dict[str, str]:
+    def _signed_headers(self, call: Call, url: str, body: bytes) -> dict[str, str]:
         credentials = self._session.get_credentials()
         if credentials is None:
             raise CallError("NoCredentials", "there are no credentials to sign with", 403)
-        headers = {"Content-Type": "application/json"} if has_body else {}
-        request = AWSRequest(method=method, url=url, data=body, headers=headers)
+        request = AWSRequest(method=call.method, url=url, data=body, headers=dict(call.headers))
         SigV4Auth(credentials.get_frozen_credentials(), self._service, self._region).add_auth(request)
         return dict(request.headers.items())
 

@@ -64,7 +64,8 @@ class RecordingLetters:
         self.sent: list[dict[str, Any]] = []
         self.failures: list[CallError] = []
 
-    def send(self, letter: DeadLetterRecord) -> None:
+    def send(self, letter: DeadLetterRecord, *, seconds: float | None = None) -> None:
+        assert seconds is not None, "nobody says how much time there is"
         if self.failures:
             raise self.failures.pop(0)
         self.sent.append(record_letter(letter))

@@ -1,16 +1,17 @@
-"""Letters to the stream-side dead-letter queue: SendMessage's whole request, with botocore's stubber."""
+"""Letters to the stream-side dead-letter queue: SendMessage's whole request."""
 
 import json
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
+from botocore.serialize import create_serializer
 from botocore.session import get_session
-from botocore.stub import ANY, Stubber
+from tests.unit.aws.recording_endpoint import Recorder, recording
 from tests.unit.aws.stream_bench import NOW
 
 from duestream import App, QueueMessage
 from duestream.aws.failures import CallError, Meaning
-from duestream.aws.letters import MAX_BODY_BYTES, SqsLetters
+from duestream.aws.letters import MAX_BODY_BYTES, SqsLetters, send_call
 from duestream.core.planner import DeadLetterRecord
 from duestream.core.record import EventName, Item, StreamRecord
 
@@ -18,10 +19,12 @@ QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/clinic-stream-dead
 
 
 @pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> SqsLetters:
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    return SqsLetters(get_session(), QUEUE_URL, region="eu-west-1", connections=2)
+    with recording() as recorder:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", recorder.url)
+        yield recorder
 
 
 def letter(new_image: Item | None = None) -> DeadLetterRecord:
@@ -38,16 +41,10 @@ def letter(new_image: Item | None = None) -> DeadLetterRecord:
     return DeadLetterRecord(rule, record, "no such day", "unreadable timestamp")
 
 
-def test_the_body_is_that_of_the_local_engine(letters: SqsLetters) -> None:
-    sent: dict[str, Any] = {}
-    with Stubber(letters._sqs()) as stubber:
-        stubber.add_response("send_message", {"MessageId": "1"}, {"QueueUrl": QUEUE_URL, "MessageBody": ANY})
-        letters._sqs().meta.events.register(
-            "provide-client-params.sqs.SendMessage", lambda params, **_: sent.update(params)
-        )
-        letters.send(letter())
-        stubber.assert_no_pending_responses()
-    body = json.loads(sent["MessageBody"])
+def test_the_body_is_that_of_the_local_engine() -> None:
+    call = send_call(QUEUE_URL, letter())
+    assert call.body is not None
+    body = json.loads(call.body["MessageBody"])
     assert body.pop("location").endswith(tuple("0123456789"))
     assert body == {
         "app": "clinic",
@@ -66,21 +63,37 @@ def test_the_body_is_that_of_the_local_engine(letters: SqsLetters) -> None:
     }
 
 
-def test_what_does_not_fit_is_cut(letters: SqsLetters) -> None:
-    sent: dict[str, Any] = {}
-    with Stubber(letters._sqs()) as stubber:
-        stubber.add_response("send_message", {"MessageId": "1"})
-        letters._sqs().meta.events.register(
-            "provide-client-params.sqs.SendMessage", lambda params, **_: sent.update(params)
-        )
-        letters.send(letter({"PK": {"S": "a"}, "text": {"S": "x" * 300_000}}))
-    assert len(sent["MessageBody"]) <= MAX_BODY_BYTES
-    assert json.loads(sent["MessageBody"])["record"]["keys"] == {"PK": {"S": "a"}}
+def test_it_is_written_as_botocore_writes_it() -> None:
+    ours = send_call(QUEUE_URL, letter())
+    model = get_session().get_service_model("sqs").operation_model("SendMessage")
+    theirs = create_serializer("json").serialize_to_request(dict(ours.body or {}), model)
+    assert (ours.method, "/" + "/".join(ours.path)) == (theirs["method"], theirs["url_path"])
+    assert dict(ours.headers) == theirs["headers"]
+    assert json.loads(json.dumps(ours.body)) == json.loads(theirs["body"])
 
 
-def test_a_refusal_is_a_failed_call(letters: SqsLetters) -> None:
-    with Stubber(letters._sqs()) as stubber:
-        stubber.add_client_error("send_message", "RequestThrottled", "slow down", 400)
-        with pytest.raises(CallError) as caught:
-            letters.send(letter())
+def test_what_does_not_fit_is_cut() -> None:
+    call = send_call(QUEUE_URL, letter({"PK": {"S": "a"}, "text": {"S": "x" * 300_000}}))
+    assert call.body is not None
+    assert len(call.body["MessageBody"]) <= MAX_BODY_BYTES
+    assert json.loads(call.body["MessageBody"])["record"]["keys"] == {"PK": {"S": "a"}}
+
+
+@pytest.mark.slow
+def test_a_letter_is_sent_signed_and_a_refusal_is_a_failed_call(endpoint: Recorder) -> None:
+    letters = SqsLetters(get_session(), QUEUE_URL, region="eu-west-1", connections=2)
+    letters.send(letter())
+    (request,) = endpoint.requests
+    assert "/eu-west-1/sqs/aws4_request" in request["headers"]["Authorization"]
+    assert "x-amz-target" in request["headers"]["Authorization"], "what is called is signed"
+    endpoint.answers = [(400, None, b'{"__type":"com.amazonaws.sqs#RequestThrottled","message":"slow down"}')]
+    with pytest.raises(CallError, match="RequestThrottled: slow down") as caught:
+        letters.send(letter())
     assert caught.value.meaning is Meaning.THROTTLED
+
+
+@pytest.mark.slow
+def test_an_answer_is_waited_for_no_longer_than_told(endpoint: Recorder) -> None:
+    endpoint.is_silent.set()
+    with pytest.raises(CallError, match="ReadTimeoutError"):
+        SqsLetters(get_session(), QUEUE_URL, region="eu-west-1", connections=2).send(letter(), seconds=0.2)

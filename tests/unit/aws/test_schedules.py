@@ -1,16 +1,15 @@
 """Our calls are those that botocore would make: its serializer is the oracle, and a recording endpoint shows the wire."""
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from botocore.serialize import create_serializer
 from botocore.session import get_session
+from tests.unit.aws.recording_endpoint import Recorder, recording
 
 from duestream.aws.failures import CallError, Meaning
 from duestream.aws.schedules import EventBridgeSchedules, delete_call, put_call
@@ -83,51 +82,6 @@ def test_an_error_is_told_by_header_or_body(headers: dict[str, str], body: bytes
     assert (error.code, error.message, error.status) == (code, message, 502)
 
 
-class Recorder(ThreadingHTTPServer):
-    """An endpoint that keeps requests and gives the answers it was told: (status, error code, body)."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.requests: list[dict[str, Any]] = []
-        self.answers: list[tuple[int, str | None, bytes]] = []
-        self.connections: set[Any] = set()
-        self.is_silent = threading.Event()
-        self.ends = threading.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def _record(self) -> None:
-        recorder = self.server
-        assert isinstance(recorder, Recorder)
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        recorder.connections.add(self.client_address)
-        recorder.requests.append(
-            {"method": self.command, "url": self.path, "headers": dict(self.headers.items()), "body": body}
-        )
-        if recorder.is_silent.is_set():
-            recorder.ends.wait(30)
-        status, code, answer = recorder.answers.pop(0) if recorder.answers else (200, None, b"{}")
-        self.send_response(status)
-        if code is not None:
-            self.send_header("x-amzn-ErrorType", code)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    do_POST = do_PUT = do_GET = do_DELETE = _record  # noqa: N815 - the names that the library calls
-
-    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the library's name
-        """Nothing: the requests are kept."""
-
-
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     for name, value in {
@@ -137,13 +91,8 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
         "AWS_CONFIG_FILE": "/nonexistent",
     }.items():
         monkeypatch.setenv(name, value)
-    with Recorder() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with recording() as server:
         yield server
-        server.ends.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
