@@ -121,3 +121,25 @@ def test_a_failed_statement_of_a_batch_shows_the_item_if_asked(call: Caller) -> 
     (response,) = call("BatchExecuteStatement", Statements=[statement])["Responses"]
     assert response["Error"]["Item"] == {"PK": {"S": "p"}, "SK": {"S": "1"}, "n": {"N": "1"}}
     assert "Item" not in response
+
+
+def test_what_a_local_index_does_not_hold_is_fetched_from_the_table_and_paid_for(call: Caller) -> None:
+    schema = [{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}]
+    index = {"IndexName": "by-at", "KeySchema": schema, "Projection": {"ProjectionType": "KEYS_ONLY"}}
+    types = [{"AttributeName": name, "AttributeType": "S"} for name in ("PK", "SK", "at")]
+    call.create("Indexed", AttributeDefinitions=types, LocalSecondaryIndexes=[index])
+    for number in "123":
+        item = {"PK": {"S": "p"}, "SK": {"S": number}, "at": {"S": number}, "text": {"S": "x" * 5000}}
+        call("PutItem", TableName="Indexed", Item=item)
+
+    def units(columns: str, **more: Any) -> tuple[float, float]:
+        statement = f'SELECT {columns} FROM "Indexed"."by-at" WHERE PK = \'p\''
+        capacity = run(call, statement, ReturnConsumedCapacity="INDEXES", **more)["ConsumedCapacity"]
+        of_index = capacity["LocalSecondaryIndexes"]["by-at"]["CapacityUnits"]
+        assert capacity["CapacityUnits"] == of_index + capacity["Table"]["CapacityUnits"]
+        return of_index, capacity["Table"]["CapacityUnits"]
+
+    assert units("*") == units("SK") == (0.5, 0.0)
+    assert units("text") == (0.5, 3.0)
+    assert units("text", Limit=1) == (0.5, 1.0)
+    assert units("text", ConsistentRead=True) == (1.0, 6.0)
