@@ -66,6 +66,18 @@ def bodies(sqs: Any) -> Counter[str]:
     return found
 
 
+def collect(running: Up, sqs: Any, count: int) -> Counter[str]:
+    """What comes into the queue, until it is so many."""
+    found: Counter[str] = Counter()
+
+    def is_there() -> bool:
+        found.update(bodies(sqs))
+        return found.total() >= count
+
+    running.wait_for(is_there, 60)
+    return found
+
+
 def tick(running: Up, moment: str) -> None:
     request = urllib.request.Request(
         f"{running.endpoint_url}/_duestream/clock",
@@ -91,8 +103,7 @@ def test_the_server_sweeps_and_a_kill_neither_loses_nor_doubles(up: Callable[...
     again = up(rules, "--clock", "manual=2030-01-01T09:01:00Z")
     dynamodb, sqs = again.client("dynamodb"), again.client("sqs")
     again.wait_for(lambda: len(ids(dynamodb)) == 43)
-    calls: Counter[str] = Counter()
-    again.wait_for(lambda: calls.update(bodies(sqs)) or calls.total() >= 40)
+    calls = collect(again, sqs, 40)
     assert calls == Counter({f"call-{number}": 1 for number in range(40)})
     tick(again, "2030-01-01T09:02:00Z")
     again.wait_for(lambda: len(ids(dynamodb)) == 40)
@@ -179,8 +190,6 @@ def test_the_deployed_function_sweeps_on_our_own_engine(up: Callable[..., Up], t
     assert bodies(sqs) == Counter({f"call-{number}": 1 for number in range(12)})
     put(dynamodb, "ask", 1, ASK_AT=PAST, ASK_PK="0")
     assert sweep("ask") == {"swept": 1, "left": 0}
-    asked: Counter[str] = Counter()
-    running.wait_for(lambda: asked.update(bodies(sqs)) or asked.total(), 60)
-    assert asked == Counter({"asked ask-0": 1})
+    assert collect(running, sqs, 1) == Counter({"asked ask-0": 1})
     (remembered,) = dynamodb.scan(TableName="shop-deliveries")["Items"]
     assert remembered["outcome"] == {"S": "delivered"}
