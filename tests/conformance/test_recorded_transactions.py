@@ -1,5 +1,6 @@
 """Transactions, of items and of statements, and batches of statements, held against answers recorded from AWS."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -332,3 +333,20 @@ def test_what_was_refused_changed_nothing(recorded: Recorded) -> None:
     assert recorded.answer("Scan", TableName="S_T", Select="COUNT")["Count"] == 2
     assert recorded.answer("Scan", TableName="C_T", Select="COUNT")["Count"] == 2
     assert recorded.answer("Scan", TableName="B_T", Select="COUNT")["Count"] == 0
+
+
+@pytest.mark.parametrize("operation", ["TransactWriteItems", "TransactGetItems"])
+def test_more_than_a_hundred_actions_are_refused_with_the_request_shown(recorded: Recorded, operation: str) -> None:
+    """The request is shown as Java does, of which AWS's own text is longer (nubo-transactions, parity-order)."""
+    kind, member = ("Put", "Item") if operation == "TransactWriteItems" else ("Get", "Key")
+    actions = [{kind: {"TableName": "S_T", member: key(f"{number}")}} for number in range(101)]
+    status, body = recorded.ask(operation, TransactItems=actions)
+    pattern = (
+        r"1 validation error detected: Value '\[.+\]' at 'transactItems' failed to satisfy constraint: "
+        r"Member must have length less than or equal to 100"
+    )
+    assert status == 400
+    assert re.fullmatch(pattern, body["message"], re.DOTALL)
+    assert recorded.ask(operation, TransactItems=actions[:100])[0] == 200
+    deletes = [{"Delete": {"TableName": "S_T", "Key": key(f"{number}")}} for number in range(100)]
+    recorded.answer("TransactWriteItems", TransactItems=deletes)

@@ -287,7 +287,7 @@ def _shown(value: Any, shape: Any) -> str:
         return "Value"
     text = _java(value)
     if len(text) > MAX_SHOWN_CHARACTERS:
-        text = text[:MAX_SHOWN_CHARACTERS] + "..."
+        text = text[:MAX_SHOWN_CHARACTERS] + "..." + {"[": "]", "{": "}"}.get(text[0], "")
     return f"Value '{text}'"
 
 
