@@ -92,15 +92,17 @@ Problem = tuple[str, str]
 
 def is_deep(parameters: Mapping[str, Any]) -> bool:
     """Whether a value of the request nests so deep that AWS's older checks look at it."""
+    # in the wire form a level is two containers: the type's, and that of its content; around them are the
+    # attributes, and in the middle is a value
+    most = 2 * MAX_NEWER_LEVELS + 2
 
-    def levels(value: Any, level: int) -> int:
-        if level > 2 * MAX_NEWER_LEVELS or not isinstance(value, dict | list):
-            return level
+    def reaches(value: Any, level: int) -> bool:
+        if not isinstance(value, dict | list):
+            return False
         members = value.values() if isinstance(value, dict) else value
-        return max((levels(member, level + isinstance(value, dict)) for member in members), default=level)
+        return level == most or any(reaches(member, level + 1) for member in members)
 
-    # a map of the wire form is two dictionaries, its type and its content
-    return max((levels(value, 0) for value in parameters.values()), default=0) > 2 * MAX_NEWER_LEVELS
+    return any(reaches(value, 0) for value in parameters.values())
 
 
 def complaint(operation: str, parameters: Mapping[str, Any], problems: Sequence[Problem]) -> str:

@@ -251,3 +251,21 @@ def test_what_is_put_beyond_a_lists_end_is_not_shown_and_what_moves_up_is() -> N
     assert appended.project(appended.apply(item, key_names=())) == {}
     removed = update("REMOVE line[1]")
     assert removed.project(removed.apply(item, key_names=())) == marshal_item({"line": [3]})
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("SET b = :s", 3 + 19 + 1 + 5),
+        ("SET b = :s, c = :s", 3 + 2 * (19 + 1 + 5)),
+        ("SET a.b[10] = :s", 3 + 19 + 1 + (4 + 1) + (4 + 2) + 5),
+        ("SET b = a.c", 3 + 19 + 1 + 1 + 2 * (14 + 1)),
+        ("SET b = if_not_exists(b, :n) + :n", 3 + 19 + 1 + 34 + (39 + 15 + 1 + 2) + 2),
+        ("REMOVE a, b.c", 3 + (1 + 1) + (1 + 1 + 4 + 1)),
+    ],
+)
+def test_an_update_counts_for_what_it_says(text: str, size_bytes: int) -> None:
+    """paritysuite/dynamodb-conformance, ``itemSizeBySurface``, eu-west-2, 2026-10-09."""
+    values = {":s": {"S": "12345"}, ":n": {"N": "17"}}
+    used = {name: value for name, value in values.items() if name in text}
+    assert parse_update(text, Placeholders(None, used or None)).size_bytes == size_bytes
