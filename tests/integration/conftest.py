@@ -58,7 +58,8 @@ class RunningServer:
 
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
-    """Start servers: `start_server(clock=..., credentials=...)` takes what Settings takes. All are stopped at the end."""
+    """Start servers: `start_server(clock=..., credentials=...)` takes what Settings takes, and an `app`. All are stopped at the
+    end; stopping one before is fine."""
     running: list[tuple[RunningServer, threading.Thread]] = []
 
     def start(**settings: Any) -> RunningServer:
@@ -66,7 +67,8 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="local-server", daemon=True)
         thread.start()
-        server = RunningServer(LocalServer(Settings(**{"data": folder, "port": 0, **settings})), loop)
+        app = settings.pop("app", None)
+        server = RunningServer(LocalServer(Settings(**{"data": folder, "port": 0, **settings}), app), loop)
         running.append((server, thread))
         server.run(server.local.start())
         return server

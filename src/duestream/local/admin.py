@@ -15,6 +15,7 @@ from duestream.errors import ResourceNotFoundException as _ResourceNotFound
 from duestream.errors import ValidationException
 from duestream.local.engine import letter_box
 from duestream.local.engine.letter_box import LetterFilter
+from duestream.local.engine.reconciling import Deed, ReconcilingItems
 from duestream.local.engine.redrive import Redriven, Redriver
 from duestream.local.engine.why import Explainer
 from duestream.local.pages import Page, json_response
@@ -24,6 +25,7 @@ from duestream.local.wire.refusals import SerializationException
 
 DEAD_LETTERS = "/_duestream/dead-letters"
 WHY = "/_duestream/why"
+RECONCILE = "/_duestream/reconcile"
 DEFAULT_PAGE = 100
 #: Letters that one request may redrive or drop.
 MAX_IDS = 100
@@ -41,6 +43,12 @@ class _LettersRequest(msgspec.Struct, forbid_unknown_fields=True):
     force: bool = False
 
 
+class _ReconcileRequest(msgspec.Struct, forbid_unknown_fields=True):
+    table: str
+    keys: list[dict[str, dict[str, str]]]
+    deed: Deed = "look"
+
+
 class Engine(Protocol):
     """What the pages ask of the engine."""
 
@@ -52,6 +60,11 @@ class Engine(Protocol):
     @property
     def explainer(self) -> Explainer:
         """Who tells of items."""
+        ...
+
+    @property
+    def reconciling(self) -> ReconcilingItems:
+        """Who holds items against their schedules."""
         ...
 
 
@@ -133,12 +146,23 @@ def pages_of(engine: Callable[[], Engine]) -> dict[tuple[str, str], Page]:
             raise ValidationException("Name a table and a key: ?table=..&key=..")
         return json_response(await engine().explainer.explain(asked["table"], asked["key"]))
 
+    async def reconcile(context: RequestContext, request: HttpRequest) -> HttpResponse:
+        try:
+            asked = msgspec.json.decode(request.body, type=_ReconcileRequest)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            example = '{"table": "T", "keys": [{"id": {"S": "1"}}], "deed": "look"}'
+            raise SerializationException(f"Send {example}: {error}") from None
+        if not 1 <= len(asked.keys) <= MAX_IDS:
+            raise ValidationException(f"Name 1 to {MAX_IDS} keys.")
+        return json_response(await engine().reconciling.reconcile(asked.table, asked.keys, asked.deed))
+
     return {
         ("GET", DEAD_LETTERS): Page(list_letters),
         ("GET", f"{DEAD_LETTERS}/show"): Page(show_letter),
         ("POST", f"{DEAD_LETTERS}/redrive"): Page(redrive),
         ("POST", f"{DEAD_LETTERS}/drop"): Page(drop),
         ("GET", WHY): Page(why),
+        ("POST", RECONCILE): Page(reconcile),
     }
 
 

@@ -16,7 +16,7 @@ _UP_TO_THE_MILLISECOND = timedelta(microseconds=999)
 def put_rule_schedule(tx: Transaction, schedule: Schedule, *, group_id: int, item: ItemIdentity, now_ms: int) -> Placed:
     """Put what the planner asked for on behalf of one item. A recurring one whose series is unchanged goes on where
     it stands."""
-    body = _body_of(schedule)
+    body = body_of(schedule)
     due_at_ms: int | None = to_ms(schedule.due_at + _UP_TO_THE_MILLISECOND)
     anchor_at_ms = None
     if schedule.recurrence is not None:
@@ -45,7 +45,8 @@ def put_rule_schedule(tx: Transaction, schedule: Schedule, *, group_id: int, ite
     )
 
 
-def _body_of(schedule: Schedule) -> dict[str, Any]:
+def body_of(schedule: Schedule) -> dict[str, Any]:
+    """What is kept of a schedule, and shown by GetSchedule, beside its name and state."""
     target: dict[str, Any] = {
         "Arn": schedule.invocation.target_arn,
         "RoleArn": f"arn:aws:iam::000000000000:role/duestream-{schedule.group_name}",

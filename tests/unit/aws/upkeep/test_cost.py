@@ -2,21 +2,23 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Unpack
 
 import pytest
 
 from duestream import App, DeleteItem, QueueMessage, Sweep
 from duestream.aws.upkeep.cost import Estimate, Line, Load, estimate
 from duestream.aws.upkeep.prices import PRICES
+from duestream.core.declaration import RuleOptions
 
 MILLION = 1_000_000
 #: Without its fixed part, the stack, which is the same for all.
 STILL = Load(MILLION, changes=Decimal(0))
 
 
-def app_with(**options: object) -> App:
+def app_with(**options: Unpack[RuleOptions]) -> App:
     app = App("shop")
-    app.table("Offers", partition_key="id").rule("EXPIRES_AT", DeleteItem(), **options)  # type: ignore[arg-type]
+    app.table("Offers", partition_key="id").rule("EXPIRES_AT", DeleteItem(), **options)
     return app
 
 
