@@ -55,11 +55,12 @@ def look_for_table(dynamodb: Any, declaration: TableDeclaration, in_stack: Colle
     items = int(table.get("ItemCount", 0))
     stream = table.get("StreamSpecification", {})
     stream_arn = table.get("LatestStreamArn") if stream.get("StreamEnabled") else None
-    if state == "stack":  # what changes there, the change set tells
-        return FoundTable(name, state, stream_arn=stream_arn, items=items)
     key_problem = _key_problem(declaration, table)
     if key_problem:
-        return FoundTable(name, state, key_problem, "Declare the table's key as it is, or another table.")
+        remedy = "A table's key cannot be changed: declare it as it is, or declare another table and move the items."
+        return FoundTable(name, state, key_problem, remedy)
+    if state == "stack":  # what else changes there, the change set tells
+        return FoundTable(name, state, stream_arn=stream_arn, items=items)
     if stream_arn is not None and stream.get("StreamViewType") != VIEW_TYPE:
         return FoundTable(
             name,
