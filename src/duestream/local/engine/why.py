@@ -4,22 +4,19 @@ Reads only. Rules are evaluated in the planning thread, as they are when the ite
 the names of schedules, which are a function of table, rule and key, so that it is found too when the item is gone.
 """
 
-import base64
-import binascii
-import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from duestream.clock import Clock, to_ms
-from duestream.core.attributes import unmarshal_item
-from duestream.core.record import AttributeValue, Item
-from duestream.core.rule import MAX_TARGETS, Refusal, Rule
+from duestream.clock import Clock
+from duestream.core import key_text
+from duestream.core.evaluation import evaluate
+from duestream.core.record import Item
+from duestream.core.rule import MAX_TARGETS, Rule
 from duestream.core.schedule import Place, schedule_name
-from duestream.errors import ValidationException
+from duestream.core.why_words import sentences
 from duestream.local.engine.letter_box import moment
 from duestream.local.engine.poller import Poller
-from duestream.local.engine.why_words import sentences
 from duestream.local.store import dead_letters, items, messages, outcomes, recurring, schedules, streams, tables
 from duestream.local.store.dead_letters import Letter
 from duestream.local.store.outcomes import Outcome
@@ -42,11 +39,11 @@ class Explainer:
     def __init__(self, store: Store, clock: Clock, place: Place, poller: Poller | None) -> None:
         self._store, self._clock, self._place, self._poller = store, clock, place, poller
 
-    async def explain(self, table_name: str, key_text: str) -> dict[str, Any]:
+    async def explain(self, table_name: str, text: str) -> dict[str, Any]:
         """Everything that is known of an item and its rules.
 
         Args:
-            key_text: the key as JSON, or ``PK=..,SK=..``, or the partition key's bare value.
+            text: the key as JSON, or ``PK=..,SK=..``, or the partition key's bare value.
 
         Raises:
             ValidationException: it is no key of the table's.
@@ -56,7 +53,7 @@ class Explainer:
         facts: dict[str, Any] = {"table": table_name, "now": moment(self._clock.now_ms()), "known": False}
         if table is None:
             return facts | {"says": [f"There is no table {table_name} in the data folder."], "rules": []}
-        key = read_key(table, key_text)
+        key = read_key(table, text)
         stored_key = items.key_of_key(table, key)
         image = decode_image(items.get_item(reader, table, key))
         planned_through = None if self._poller is None else self._poller.planned_through
@@ -178,38 +175,6 @@ class Explainer:
         }
 
 
-def evaluate(rule: Rule, image: Item | None, place: Place) -> dict[str, Any]:
-    """What a rule says of an image now. Runs the rule's own code."""
-    if image is None:
-        return {"state": "no item"}
-    value = image.get(rule.attribute)
-    if value is None or "NULL" in value:
-        return {"state": "no attribute"}
-    wanted: Any = rule.wanted(image, place)
-    if isinstance(wanted, Refusal):
-        return {"state": wanted.kind, "reason": wanted.reason}
-    if wanted is None:
-        filtered = rule.when is not None and not rule.when(unmarshal_item(image))
-        return {"state": "filtered" if filtered else "nothing wanted"}
-    arns = [invocation.target_arn for invocation in wanted.invocations]
-    recurrence = getattr(wanted, "recurrence", None)
-    if recurrence is not None:
-        facts = {"expression": recurrence.expression, "timezone": recurrence.timezone}
-        return {"state": "wanted", "due_at_ms": None, **facts, "targets": arns}
-    due_at_ms = to_ms(wanted.due_at)
-    said = {"state": "wanted", "due_at_ms": due_at_ms, "due_at": moment(due_at_ms), "targets": arns}
-    if rule.via is None:
-        return said
-    sweep = {
-        "index": rule.via.index,
-        "every_minutes": rule.via.every_minutes,
-        "shard_attribute": rule.via.shard_attribute,
-        "shard": image.get(rule.via.shard_attribute, {}).get("S"),
-        "is_read": image.get(rule.via.shard_attribute, {}).get("S") in rule.via.shard_names,
-    }
-    return {**said, "sweep": sweep}
-
-
 def _pending(row: ScheduleRow) -> dict[str, Any]:
     return {
         "state": row.state,
@@ -255,54 +220,11 @@ def _says(facts: Mapping[str, Any]) -> list[str]:
     return says
 
 
-# Keys ---------------------------------------------------------------------------------------------------
-
-
 def read_key(table: Table, text: str) -> Item:
-    """The key that a text names.
-
-    Args:
-        text: a JSON object with plain values or DynamoDB's ({"PK": {"S": "a"}}); ``PK=a,SK=b``; or the bare value
-            of a table's only key attribute.
+    """The key of a table's item that a text names (see `duestream.core.key_text`).
 
     Raises:
         ValidationException: it is no key of this table's.
     """
-    names = table.key_names
-    types = dict(zip(names, (table.partition_key_type, table.sort_key_type), strict=False))
-    if text.lstrip().startswith("{"):
-        try:
-            values = json.loads(text, parse_float=str, parse_int=str)
-        except ValueError as error:
-            raise ValidationException(f"The key is no JSON: {error}") from None
-    else:
-        values = _read_shorthand(names, text)
-    if values.keys() != set(names):
-        form = ",".join(f"{name}=..." for name in names)
-        raise ValidationException(f"The key of table {table.name} is {' and '.join(names)}: write {form}, or JSON.")
-    return {name: _key_part(name, values[name], str(types[name])) for name in names}
-
-
-def _read_shorthand(names: tuple[str, ...], text: str) -> dict[str, str]:
-    """``PK=a,b,SK=c``: a value goes on to where the next key attribute begins."""
-    first = next((name for name in names if text.startswith(f"{name}=")), None)
-    if first is None:
-        return {names[0]: text} if len(names) == 1 else {}
-    if len(names) == 1:
-        return {first: text[len(first) + 1 :]}
-    other = next(name for name in names if name != first)
-    value, found, rest = text[len(first) + 1 :].rpartition(f",{other}=")
-    return {first: value, other: rest} if found else {}
-
-
-def _key_part(name: str, value: Any, kind: str) -> AttributeValue:
-    if isinstance(value, dict):
-        return value
-    if not isinstance(value, str):
-        raise ValidationException(f"The value of {name} cannot be part of a key.")
-    if kind == "B":
-        try:
-            base64.b64decode(value, validate=True)
-        except binascii.Error:
-            raise ValidationException(f"{name} is binary: write it in base64.") from None
-    return {kind: value}
+    types = dict(zip(table.key_names, (table.partition_key_type, table.sort_key_type), strict=False))
+    return key_text.read_key(text, {name: str(kind) for name, kind in types.items()}, table_name=table.name)
