@@ -203,7 +203,7 @@ class DueFunction:
     def _give_up(
         self, work: DueWork, attempt: DueAttempt, told: _Attempted, failure: Failure, decision: GiveUp
     ) -> Ended:
-        self._afterwards.give_up(attempt, told.target_arn, told.parameters, failure, decision)
+        self._afterwards.give_up(work, attempt, told.target_arn, told.parameters, failure, decision)
         self._deliveries.finish(work.identity, outcome="dead_lettered", now=self._clock.now())
         return Ended("dead_lettered", f"{failure.code}: {failure.message}")
 

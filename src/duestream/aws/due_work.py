@@ -37,6 +37,7 @@ class DueWork:
         target: which of the rule's targets, from 0.
         attempt: which attempt is asked for, from 1.
         failure: that attempt has been made elsewhere, and failed so: what follows is all that is asked for.
+        redrive: tells a delivery that is made once more after it was given up; the dead letter's message id.
     """
 
     rule: str
@@ -47,11 +48,12 @@ class DueWork:
     target: int = 0
     attempt: int = 1
     failure: Failure | None = None
+    redrive: str = ""
 
     @property
     def identity(self) -> str:
         """What makes two requests the same delivery."""
-        return f"{self.schedule}/{moment_text(self.due_at)}"
+        return "/".join(filter(None, (self.schedule, moment_text(self.due_at), self.redrive)))
 
     @property
     def retry_schedule(self) -> str:
@@ -69,6 +71,8 @@ class DueWork:
             "Schedule": self.schedule,
             "Target": self.target,
         }
+        if self.redrive:
+            event["Redrive"] = self.redrive
         if self.attempt > 1:
             event["Attempt"] = self.attempt
         if self.failure is not None:
@@ -127,6 +131,7 @@ def parse_due_work(lambda_event: Mapping[str, Any]) -> DueWork:
             target=int(lambda_event["Target"]),
             attempt=int(lambda_event.get("Attempt", 1)),
             failure=_failure(lambda_event.get("Failure")),
+            redrive=str(lambda_event.get("Redrive", "")),
         )
     except (KeyError, TypeError, ValueError, Error) as error:
         text = json.dumps(lambda_event, default=str)[:500]

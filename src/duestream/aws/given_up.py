@@ -22,7 +22,10 @@ from duestream.core.schedule import at_expression
 #: A message's body and attributes together (SQS; 1 MiB since 2025, and that may not be so everywhere yet).
 MAX_MESSAGE_BYTES = 262_144
 #: What the attributes of a dead letter have at most.
-_ATTRIBUTES_BYTES = 8_192
+_ATTRIBUTES_BYTES = 16_384
+#: The due function's event, beside AWS's own nine attributes; SQS allows ten. It says which item it was, and with a
+#: ``Redrive`` in it the function makes the delivery once more.
+EVENT_ATTRIBUTE = "DUE_FUNCTION_EVENT"
 
 
 class Afterwards:
@@ -86,11 +89,18 @@ class Afterwards:
             self._scheduler.update_schedule(**request)
 
     def give_up(
-        self, attempt: DueAttempt, target_arn: str, parameters: Mapping[str, Any], failure: Failure, decision: GiveUp
+        self,
+        work: DueWork,
+        attempt: DueAttempt,
+        target_arn: str,
+        parameters: Mapping[str, Any],
+        failure: Failure,
+        decision: GiveUp,
     ) -> None:
         """Put the delivery into the schedule-side dead-letter queue.
 
         Args:
+            work: the delivery.
             attempt: the last one.
             target_arn: what was to be invoked.
             parameters: the request that it did not take: the body.
@@ -110,6 +120,7 @@ class Afterwards:
             exhausted=decision.exhausted,
             is_payload_truncated=is_cut,
         )
+        attributes[EVENT_ATTRIBUTE] = letter_json(replace(work, attempt=1, failure=None).lambda_event())
         self._sqs.send_message(
             QueueUrl=self._queue_url,
             MessageBody=body.encode()[:room].decode("utf-8", "ignore") if is_cut else body,

@@ -180,7 +180,7 @@ class Bench:
     def letters(self) -> list[dict[str, Any]]:
         """The dead letters: attributes as texts, and the body."""
         return [
-            {name: value["StringValue"] for name, value in one.get("MessageAttributes", {}).items()}
+            {name: value["StringValue"] for name, value in one["MessageAttributes"].items()}
             | {"body": json.loads(one["Body"])}
             for one in self.messages(schedule_dead_letter_queue(self.app.name))
         ]

@@ -228,6 +228,8 @@ def test_what_keeps_failing_becomes_a_dead_letter_with_awss_attributes(
     assert b.invoke(b.next_retry(), "3").outcome == "dead_lettered"
     (letter,) = b.letters()
     assert letter.pop("EXECUTION_ID")
+    event = json.loads(letter.pop("DUE_FUNCTION_EVENT"))
+    assert event == work.lambda_event()
     assert letter == {
         "ERROR_CODE": "503",
         "ERROR_MESSAGE": "busy",
@@ -241,6 +243,9 @@ def test_what_keeps_failing_becomes_a_dead_letter_with_awss_attributes(
     }
     assert b.schedules() == {}
     assert b.invoke(work, "4").outcome == "done before"
+    monkeypatch.undo()
+    again = [b.invoke({**event, "Redrive": "message 1"}, request).outcome for request in ("5", "6")]
+    assert again == ["delivered", "done before"]
 
 
 def test_a_permanent_refusal_is_dead_lettered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
