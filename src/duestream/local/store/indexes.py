@@ -223,10 +223,15 @@ def check_item(indexes: tuple[Index, ...], item: Item, old: Item | None = None, 
             for attribute in index.key_attributes:
                 value = item.get(attribute.name)
                 if value is not None and (old is None or old.get(attribute.name) != value):
-                    _check_value(index, attribute, value, is_update=is_update)
+                    if is_update and attribute.kind not in value:  # it came from another attribute of the item
+                        raise ValidationException(
+                            "The update expression attempted to update the secondary index key to unsupported type"
+                        )
+                    check_value(index, attribute, value, is_update=is_update)
 
 
-def _check_value(index: Index, attribute: KeyAttribute, value: AttributeValue, *, is_update: bool) -> None:
+def check_value(index: Index, attribute: KeyAttribute, value: AttributeValue, *, is_update: bool) -> None:
+    """Refuse a value that is no key of an index; errors as in `check_item`."""
     content = value.get(attribute.kind)
     if content is None:
         raise ValidationException(

@@ -15,6 +15,7 @@ from duestream.core.expression import Condition, Update
 from duestream.core.record import AttributeValue, Item
 from duestream.errors import ConditionalCheckFailedException, ValidationException
 from duestream.local.store import indexes, streams, tables, time_to_live
+from duestream.local.store.index_updates import check_update
 from duestream.local.store.indexes import MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES
 from duestream.local.store.streams import decode_image
 from duestream.local.store.tables import Table
@@ -196,6 +197,8 @@ def update_item(
     checked_key = key_of_key(table, key)
     if update is not None:
         update.check_keys(table.key_names)
+        if table.indexes:
+            check_update(table.indexes, update)
     old_row: _OldRow = tx.execute(_OLD, (table.id, *checked_key)).get
     old = None if old_row is None else decode_image(old_row[1])
     if condition is not None:

@@ -4,7 +4,6 @@ The texts are from dynalite's tests (recorded from AWS) and from the catalogue o
 ack-api-quirks (DDB-TABLE-442 and DDB-TABLE-050, 2026-10-09).
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,7 +39,6 @@ _NOT_SERVED = {
     "MultiRegionConsistency": "global tables",
     "ResourcePolicy": "resource-based policies",
 }
-_find_name = re.compile(r"[a-zA-Z0-9_.-]+").fullmatch
 
 
 def refuse_what_is_not_served(parameters: Mapping[str, Any]) -> None:
@@ -48,17 +46,6 @@ def refuse_what_is_not_served(parameters: Mapping[str, Any]) -> None:
     for name, feature in _NOT_SERVED.items():
         if parameters.get(name):
             raise ValidationException(f"{name}: {feature} are not served by this version of duestream")
-
-
-def check_table_name(name: str) -> None:
-    """Names of new tables: 3 to 255 of letters, digits, ``_``, ``-`` and ``.``."""
-    if not 3 <= len(name) <= 255:
-        raise ValidationException("TableName must be at least 3 characters long and at most 255 characters long")
-    if not _find_name(name):
-        raise ValidationException(
-            f"1 validation error detected: Value '{name}' at 'tableName' failed to satisfy constraint: "
-            "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
-        )
 
 
 def refuse_null(parameters: Mapping[str, Any]) -> None:

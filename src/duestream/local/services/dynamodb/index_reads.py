@@ -3,13 +3,14 @@
 Texts: dynalite's tests, nubo-db/dynamodb-conformance (``query.test.ts``, ``gsi.test.ts``), recorded from AWS.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from duestream.core.expression import Condition, Projection
+from duestream.core.expression.asked import paths_in
 from duestream.errors import ValidationException
 from duestream.local.services.dynamodb.requests import INVALID
+from duestream.local.store.index_updates import refuse_steps
 from duestream.local.store.indexes import Index
 from duestream.local.store.tables import Table
 
@@ -71,16 +72,19 @@ def check_filter(index: Index, wanted: Condition) -> None:
         )
 
 
+def refuse_steps_into_keys(table: Table, expression: Condition | Projection | None) -> None:
+    """Refuse an expression that looks into a key attribute, of the table or of an index: they have no parts."""
+    if expression is None:
+        return
+    for path in paths_in(expression):
+        if len(path) > 1 and path[0] in table.key_names:
+            raise ValidationException(
+                "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: "
+                f"Key: {path[0]}"
+            )
+    refuse_steps(table.indexes, expression)
+
+
 def attributes_of(condition: Condition) -> set[str]:
     """Names of the attributes that a condition asks about."""
-    return set(_attributes_of(condition))
-
-
-def _attributes_of(condition: Any) -> Iterator[str]:
-    for field in fields(condition):
-        part = getattr(condition, field.name)
-        if field.name == "path":
-            yield str(part[0])
-        for inner in part if isinstance(part, tuple) else (part,):
-            if is_dataclass(inner):
-                yield from _attributes_of(inner)
+    return {str(path[0]) for path in paths_in(condition)}

@@ -5,7 +5,13 @@ from typing import Any
 
 from duestream.errors import ValidationException
 from duestream.local.services.context import RequestContext
-from duestream.local.services.dynamodb.index_reads import attributes_of, check_filter, index_to_read, reads_items
+from duestream.local.services.dynamodb.index_reads import (
+    attributes_of,
+    check_filter,
+    index_to_read,
+    reads_items,
+    refuse_steps_into_keys,
+)
 from duestream.local.services.dynamodb.page_answers import Source, page_answer
 from duestream.local.services.dynamodb.read_keys import ReadKey, demand_of, partition_bytes, sort_range
 from duestream.local.services.dynamodb.read_parameters import ReadParameters, query_parameters, scan_parameters
@@ -37,8 +43,10 @@ async def query(context: RequestContext, parameters: Mapping[str, Any]) -> bytes
     after = request.start_key
     if after is not None:
         check_within(demand, read_key, after)
+    refuse_steps_into_keys(table, request.projection)
     if request.wanted is not None:
         _check_filter(request, read_key, index)
+        refuse_steps_into_keys(table, request.wanted)
     partition_key = partition_bytes(read_key, demand.partition)
     wanted = sort_range(read_key, demand)
     forward, limit = parameters.get("ScanIndexForward", True), parameters.get("Limit")
@@ -77,18 +85,14 @@ async def scan(context: RequestContext, parameters: Mapping[str, Any]) -> bytes:
     segment = (parameters["Segment"], parameters["TotalSegments"]) if "Segment" in parameters else None
     if index is None:
         source = Source(table)
-        place = None if after is None else scan_start(table, after)
-        page = items.scan_page(reader, table, after=place, limit=limit, max_bytes=MAX_PAGE_BYTES, segment=segment)
+        start = None if after is None else scan_start(table, after)
+        _check_steps(request, table)
+        page = items.scan_page(reader, table, after=start, limit=limit, max_bytes=MAX_PAGE_BYTES, segment=segment)
     else:
         source = _source(table, index, ReadKey.of(table, index), parameters, request)
-        page = index_pages.scan_page(
-            reader,
-            index,
-            after=None if after is None else index_place(table, index, after),
-            limit=limit,
-            max_bytes=MAX_PAGE_BYTES,
-            segment=segment,
-        )
+        place = None if after is None else index_place(table, index, after)
+        _check_steps(request, table)
+        page = index_pages.scan_page(reader, index, after=place, limit=limit, max_bytes=MAX_PAGE_BYTES, segment=segment)
     return page_answer(parameters, source, page, request)
 
 
@@ -102,6 +106,11 @@ def _source(
     if request.start_key is not None:
         table_key(table, request.start_key)
     return Source(table, index, looks_up)
+
+
+def _check_steps(request: ReadParameters, table: Table) -> None:
+    refuse_steps_into_keys(table, request.projection)
+    refuse_steps_into_keys(table, request.wanted)
 
 
 def _check_filter(request: ReadParameters, read_key: ReadKey, index: Index | None) -> None:

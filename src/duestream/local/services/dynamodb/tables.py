@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 from duestream.errors import ResourceNotFoundException, ValidationException
 from duestream.local.services.context import RequestContext
 from duestream.local.services.dynamodb.declarations import (
-    check_table_name,
     declaration_at_creation,
     refuse_null,
     refuse_what_is_not_served,
@@ -35,7 +34,6 @@ MAX_LISTED_TABLES = 100
 async def create_table(context: RequestContext, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """Make a table. It can be used at once, though the answer says CREATING, as AWS's does."""
     name = table_name_of(parameters)
-    check_table_name(name)
     refuse_what_is_not_served(parameters)
     refuse_null(parameters)
     check_lengths(parameters)

@@ -269,3 +269,40 @@ def test_keys_of_several_attributes(dynamodb_call: Any) -> None:
             f"{VALIDATION}RANGE key attributes {loose} must have equality conditions specified in the query because "
             f"a condition is present on key attribute {present}"
         )
+
+
+MISMATCH = INVALID + "Type mismatch for Index Key c Expected: S Actual: N IndexName: index3"
+STEP = (
+    VALIDATION
+    + "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: IndexKey: d"
+)
+
+
+@pytest.mark.parametrize(
+    ("update", "values", "text"),
+    [
+        ("SET d.a = a ADD c :n", {":n": {"N": "1"}}, MISMATCH),
+        ("SET e = c[1], c = a + :n", {":n": {"N": "1"}}, MISMATCH),
+        ("ADD d.b :n", {":n": {"N": "1"}}, STEP),
+        ("SET d[1] = :n", {":n": {"N": "1"}}, STEP),
+        ("SET e = list_append(a, b), f = d[1]", {}, STEP),
+        (
+            "SET c = n",
+            {},
+            VALIDATION + "The update expression attempted to update the secondary index key to unsupported type",
+        ),
+    ],
+)
+def test_an_update_that_would_spoil_an_index_key_is_refused(
+    call: Any, update: str, values: dict[str, Any], text: str
+) -> None:
+    call("PutItem", TableName="Range", Item={**s(a="1", b="1", c="x"), "n": {"N": "1"}})
+    asked = {"TableName": "Range", "Key": s(a="1", b="1"), "UpdateExpression": update}
+    assert call.refusal("UpdateItem", **asked, **({"ExpressionAttributeValues": values} if values else {})) == text
+
+
+def test_a_read_does_not_look_into_keys(call: Any) -> None:
+    asked = query("index3", FilterExpression="attribute_exists(d.x)")
+    assert call.refusal("Query", **asked) == STEP
+    assert call.refusal("Scan", TableName="Range", FilterExpression="attribute_exists(d[0])") == STEP
+    assert call.refusal("Scan", TableName="Range", ProjectionExpression="a.x") == STEP.replace("IndexKey: d", "Key: a")

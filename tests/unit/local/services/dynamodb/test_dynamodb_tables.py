@@ -65,17 +65,6 @@ def test_a_table_is_described_as_it_was_declared(dynamodb_call: Any) -> None:
     ("changes", "text"),
     [
         (
-            {"TableName": "ab"},
-            "ValidationException: TableName must be at least 3 characters long and at most 255 characters long",
-        ),
-        (
-            {"TableName": "a b c"},
-            (
-                "ValidationException: 1 validation error detected: Value 'a b c' at 'tableName' failed to satisfy "
-                "constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
-            ),
-        ),
-        (
             {"AttributeDefinitions": attributes("PK")},
             "ValidationException: Invalid KeySchema: Some index key attribute have no definition",
         ),
