@@ -81,11 +81,14 @@ class Access:
         session: with profile and credentials.
         region: where.
         endpoint_url: of all services; None: AWS's own.
+        is_endpoint_said: it was said for all services, and not only found in environment or profile, where single
+            services may have another (``AWS_ENDPOINT_URL_S3``).
     """
 
     session: Any
     region: str
     endpoint_url: str | None = None
+    is_endpoint_said: bool = True
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def client(self, service: str) -> Any:
@@ -100,8 +103,9 @@ class Access:
                 # A proxy of the environment's is not on the way to this machine. None: as the environment says.
                 proxies={} if _is_loopback(self.endpoint_url) else None,
             )
+            said = self.endpoint_url if self.is_endpoint_said else None
             self._clients[service] = self.session.client(
-                service, region_name=self.region, endpoint_url=self.endpoint_url, config=config
+                service, region_name=self.region, endpoint_url=said, config=config
             )
         return self._clients[service]
 
@@ -149,7 +153,9 @@ def open_access(
         ) from error
     except exceptions.BotoCoreError as error:
         raise SettingsError(f"the AWS configuration cannot be used: {error}") from error
-    endpoint_url = endpoint_url or environ.get("AWS_ENDPOINT_URL") or configured
+    is_said = endpoint_url is not None
+    if not is_said and environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() != "true":
+        endpoint_url = environ.get("AWS_ENDPOINT_URL") or configured
     if endpoint_url is not None:
         parts = urlsplit(endpoint_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -161,7 +167,7 @@ def open_access(
         )
     if credentials is None:
         raise SettingsError(_no_credentials(endpoint_url))
-    return Access(session, session.region_name, endpoint_url)
+    return Access(session, session.region_name, endpoint_url, is_said)
 
 
 def is_local_engine(access: Access) -> bool:

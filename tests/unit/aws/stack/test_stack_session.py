@@ -1,5 +1,6 @@
 """The way to AWS: found as the AWS CLI finds it, and refused in plain words."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,6 +58,19 @@ def test_the_option_wins_over_the_environment_and_that_over_the_profile() -> Non
     access = opened("clinic", "sa-east-1", "http://127.0.0.1:2", environ)
     assert (access.region, access.endpoint_url) == ("sa-east-1", "http://127.0.0.1:2")
     assert access.client("sqs").meta.endpoint_url == "http://127.0.0.1:2"
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_services_own_endpoint_wins_unless_one_is_said_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:3")
+    found = opened(region="eu-central-1", environ=os.environ)
+    assert found.client("sqs").meta.endpoint_url == "http://127.0.0.1:1"
+    assert found.client("s3").meta.endpoint_url == "http://127.0.0.1:3"
+    said = opened(region="eu-central-1", endpoint_url="http://127.0.0.1:2", environ=os.environ)
+    assert said.client("s3").meta.endpoint_url == "http://127.0.0.1:2"
+    ignoring = {**os.environ, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
+    assert opened(region="eu-central-1", environ=ignoring).endpoint_url is None
 
 
 @pytest.mark.usefixtures("keys")
