@@ -205,6 +205,24 @@ def test_lateness_and_what_is_left_are_reported(b: Bench) -> None:
     assert "Lateness" not in json.loads(b.lines[-1])
 
 
+def test_two_sweeps_at_once_delete_each_item_once(b: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole sweep goes by while another is about to delete what it has read."""
+    put_many(b, 12)
+    client = b.calls.client("dynamodb")
+    delete, first, others = client.delete_item, iter([True]), list[int]()
+
+    def overtaken_delete(**request: Any) -> Any:
+        if next(first, False):
+            others.append(b.sweep("expire").swept)
+        return delete(**request)
+
+    monkeypatch.setattr(client, "delete_item", overtaken_delete)
+    result = b.sweep("expire")
+    assert result.failed == 0
+    assert result.swept + others[0] == 12
+    assert ids(b) == set()
+
+
 # Faults ------------------------------------------------------------------------------------------------
 
 
@@ -352,6 +370,24 @@ def test_a_sweep_that_dies_before_it_could_take_the_item_out_is_repeated_with_th
     assert sent(c) == ["a", "a"]
     assert len(tokens) == 2
     assert len(set(tokens)) == 1
+
+
+def test_two_sweeps_at_once_may_both_invoke_and_say_that_it_is_the_same_delivery(
+    c: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens, send = [], c.carrier.send
+
+    def overtaken_send(request: Any, attempt: Any, **options: Any) -> None:
+        tokens.append(attempt.delivery_id)
+        if len(tokens) == 1:
+            assert c.sweep("call").swept == 1
+        send(request, attempt, **options)
+
+    monkeypatch.setattr(c.carrier, "send", overtaken_send)
+    assert c.sweep("call").not_wanted == 1  # the other one took it out of the index
+    assert len(tokens) == 2
+    assert len(set(tokens)) == 1
+    assert sent(c) == ["a", "a"]
 
 
 def test_what_fails_goes_on_in_the_due_function_and_out_of_the_index(c: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
