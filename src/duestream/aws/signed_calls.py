@@ -86,7 +86,7 @@ class SignedCalls:
         body = b"" if call.body is None else json.dumps(call.body, separators=(",", ":")).encode()
         headers = self._signed_headers(call, self._endpoint_url + path, body)
         read_seconds = READ_SECONDS if seconds is None else max(min(seconds, READ_SECONDS), 0.1)
-        timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, read_seconds), read=read_seconds)
+        timeout = urllib3.Timeout(total=read_seconds, connect=min(CONNECT_SECONDS, read_seconds))
         try:
             answer = self._connections.urlopen(
                 call.method,
