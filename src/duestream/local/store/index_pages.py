@@ -1,11 +1,12 @@
 """Pages of a secondary index, for Query and Scan. What an index projects is read from the item itself."""
 
+from contextlib import closing
 from dataclasses import dataclass
 
 import apsw
 
 from duestream.local.store.indexes import Index
-from duestream.local.store.items import MAX_VISITED_ROWS, Page, SortRange, StoredItem, segment_of
+from duestream.local.store.items import Page, SortRange, page_of, segment_page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +63,8 @@ def query_page(
         sql += _HIGH[wanted.high_included]
         bindings.append(wanted.high)
     sql += f" ORDER BY {_ORDER.format('ASC' if forward else 'DESC')}"
-    cursor = connection.execute(sql, bindings)
-    items: list[StoredItem] = []
-    size_bytes = 0
-    try:
-        for body, entry_bytes in cursor:
-            if items and size_bytes + entry_bytes > max_bytes:
-                return Page(items, items[-1].body)
-            items.append(StoredItem(body, entry_bytes))
-            size_bytes += entry_bytes
-            if len(items) == limit:
-                return Page(items, body)
-    finally:
-        cursor.close()
-    return Page(items, None)
+    with closing(connection.execute(sql, bindings)) as rows:
+        return page_of(rows, limit=limit, max_bytes=max_bytes)
 
 
 def scan_page(
@@ -94,22 +83,5 @@ def scan_page(
     """
     start = after or Place(b"", b"", b"", b"")
     keys = (start.partition_key, start.sort_key, start.item_partition_key, start.item_sort_key)
-    cursor = connection.execute(_SCAN, (index.id, *keys))
-    items: list[StoredItem] = []
-    size_bytes = visited = 0
-    last_body = b""
-    try:
-        for partition_key, body, entry_bytes in cursor:
-            if (items and size_bytes + entry_bytes > max_bytes) or visited == MAX_VISITED_ROWS:
-                return Page(items, last_body)
-            last_body = body
-            visited += 1
-            if segment is not None and segment_of(partition_key, segment[1]) != segment[0]:
-                continue
-            items.append(StoredItem(body, entry_bytes))
-            size_bytes += entry_bytes
-            if len(items) == limit:
-                return Page(items, body)
-    finally:
-        cursor.close()
-    return Page(items, None)
+    with closing(connection.execute(_SCAN, (index.id, *keys))) as rows:
+        return segment_page_of(rows, segment, limit=limit, max_bytes=max_bytes)

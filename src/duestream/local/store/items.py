@@ -4,6 +4,8 @@ A write costs one SELECT for the old image, one INSERT or UPDATE, one INSERT of 
 UPDATE of the counters. Bodies are the exact JSON that goes out again.
 """
 
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -393,19 +395,21 @@ def query_page(
         high, high_included = after, False
     sql = _QUERIES[low_included, None if high is None else high_included, forward]
     ends = (low,) if high is None else (low, high)
-    cursor = connection.execute(sql, (table.id, partition_key, *ends))
+    with closing(connection.execute(sql, (table.id, partition_key, *ends))) as rows:
+        return page_of(rows, limit=limit, max_bytes=max_bytes)
+
+
+def page_of(rows: Iterable[tuple[bytes, int]], *, limit: int | None, max_bytes: int) -> Page:
+    """The page that a Query makes of bodies and their sizes."""
     items: list[StoredItem] = []
     size_bytes = 0
-    try:
-        for body, item_bytes in cursor:
-            if items and size_bytes + item_bytes > max_bytes:
-                return Page(items, items[-1].body)
-            items.append(StoredItem(body, item_bytes))
-            size_bytes += item_bytes
-            if len(items) == limit:
-                return Page(items, body)
-    finally:
-        cursor.close()
+    for body, item_bytes in rows:
+        if items and size_bytes + item_bytes > max_bytes:
+            return Page(items, items[-1].body)
+        items.append(StoredItem(body, item_bytes))
+        size_bytes += item_bytes
+        if len(items) == limit:
+            return Page(items, body)
     return Page(items, None)
 
 
@@ -431,22 +435,26 @@ def scan_page(
         max_bytes: how many bytes of items (as DynamoDB counts) a page has at the most.
         segment: number of the segment, and how many there are; None: the whole table.
     """
-    cursor = connection.execute(_SCAN, (table.id, *(after or (b"", b""))))
+    with closing(connection.execute(_SCAN, (table.id, *(after or (b"", b""))))) as rows:
+        return segment_page_of(rows, segment, limit=limit, max_bytes=max_bytes)
+
+
+def segment_page_of(
+    rows: Iterable[tuple[bytes, bytes, int]], segment: tuple[int, int] | None, *, limit: int | None, max_bytes: int
+) -> Page:
+    """The page that a Scan, or one segment of it, makes of partition keys, bodies and their sizes."""
     items: list[StoredItem] = []
     size_bytes = visited = 0
     last_body = b""
-    try:
-        for partition_key, body, item_bytes in cursor:
-            if (items and size_bytes + item_bytes > max_bytes) or visited == MAX_VISITED_ROWS:
-                return Page(items, last_body)
-            last_body = body
-            visited += 1
-            if segment is not None and segment_of(partition_key, segment[1]) != segment[0]:
-                continue
-            items.append(StoredItem(body, item_bytes))
-            size_bytes += item_bytes
-            if len(items) == limit:
-                return Page(items, body)
-    finally:
-        cursor.close()
+    for partition_key, body, item_bytes in rows:
+        if (items and size_bytes + item_bytes > max_bytes) or visited == MAX_VISITED_ROWS:
+            return Page(items, last_body)
+        last_body = body
+        visited += 1
+        if segment is not None and segment_of(partition_key, segment[1]) != segment[0]:
+            continue
+        items.append(StoredItem(body, item_bytes))
+        size_bytes += item_bytes
+        if len(items) == limit:
+            return Page(items, body)
     return Page(items, None)
