@@ -5,8 +5,10 @@ arrives), Service Quotas, and metrics of what Scheduler and Lambda do.
 """
 
 import json
+import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -62,7 +64,11 @@ def schedules(running: Elsewhere) -> dict[str, str]:
     """Name to expression of what is pending."""
     scheduler = running.client("scheduler")
     names = [one["Name"] for one in scheduler.list_schedules(GroupName="clinic")["Schedules"]]
-    return {name: scheduler.get_schedule(GroupName="clinic", Name=name)["ScheduleExpression"] for name in names}
+    found = {}
+    for name in names:
+        with suppress(scheduler.exceptions.ResourceNotFoundException):  # delivered since it was listed
+            found[name] = scheduler.get_schedule(GroupName="clinic", Name=name)["ScheduleExpression"]
+    return found
 
 
 def received(running: Elsewhere, into: Counter[str]) -> Counter[str]:
@@ -247,3 +253,33 @@ def test_a_table_with_another_key_is_refused_before_anything_is_made(ministack: 
     assert code == 1
     assert "has the key id (N), and the app declares PK (S), SK (S)" in errors
     assert ministack.everything() == before
+
+
+def test_a_name_that_is_taken_is_told_before_anything_is_made(ministack: Elsewhere) -> None:
+    ministack.client("sqs").create_queue(QueueName="clinic-dead-letters")
+    before, app = ministack.everything(), rule_file(ministack)
+    planned = ministack.json("plan", app, *SET, code=1)
+    assert [check["subject"] for check in planned["checks"] if check["state"] == "failed"] == [
+        "queue clinic-dead-letters"
+    ]
+    code, _, errors = ministack.run("deploy", app, *SET, "--yes")
+    assert code == 1
+    assert "queue clinic-dead-letters exists already, and is not the stack's" in errors
+    assert ministack.everything() == before
+
+
+def test_an_interrupted_deployment_says_how_to_go_on_and_goes_on(ministack: Elsewhere) -> None:
+    app = rule_file(ministack)
+    with ministack.start("deploy", app, *SET, "--yes") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            if "CREATE_IN_PROGRESS" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.skip("ministack was done before the signal came")
+    assert process.returncode == 1
+    assert "interrupted. What CloudFormation has begun, it goes on with" in errors
+    assert ministack.json("deploy", app, *SET, "--yes")["result"] == "unchanged"

@@ -47,14 +47,15 @@ def print_logs(named: str, where: Where, *, since: str, follow: bool, rule: str 
             lines = log_lines(access, app.name, since=begin, rule=rule)
         try:
             for line in lines:
-                typer.echo(json.dumps(_facts(line), ensure_ascii=False) if as_json else _told(line))
+                typer.echo(json.dumps(_facts(line), ensure_ascii=False) if as_json else line_text(line))
         except KeyboardInterrupt:
             if not follow:
                 raise
     return 0
 
 
-def _told(line: LogLine) -> str:
+def line_text(line: LogLine) -> str:
+    """A line as it is printed: when, which function, and what."""
     fields = line.fields
     text = line.message if fields is None else _told_of_fields(fields)
     return f"{line.at.astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3] + f"  {line.function:<8}  {text}"
@@ -66,6 +67,10 @@ def _told_of_fields(fields: Mapping[str, Any]) -> str:
     if "_aws" in rest:
         rest.pop("_aws")
         return "metrics  " + "  ".join(f"{name}={value}" for name, value in rest.items())
+    if isinstance(rest.get("record"), Mapping):  # of Lambda itself: platform.start, platform.report
+        record = dict(rest["record"])
+        record |= record.pop("metrics", {})
+        return "  ".join([str(rest.get("type")), *(f"{name}={_short(value)}" for name, value in record.items())])
     head = [str(rest.pop(name)) for name in ("level", "message") if name in rest]
     for known in ("timestamp", "logger", "requestId"):
         rest.pop(known, None)

@@ -13,8 +13,10 @@ from duestream.aws.stack.change_set import Change
 from duestream.aws.stack.checks import Check
 from duestream.aws.stack.deploy import Question, Step
 from duestream.aws.stack.stack_events import Stack, StackEvent
+from duestream.aws.upkeep.logs import LogLine
 from duestream.cli import entry
 from duestream.cli.deploy import refuse_local
+from duestream.cli.logs import line_text
 from duestream.cli.stack_door import Where, consent
 from duestream.cli.stack_view import (
     ProgressView,
@@ -172,3 +174,22 @@ def test_help_teaches_with_examples(command: str, capsys: pytest.CaptureFixture[
 
 def test_counts_are_words() -> None:
     assert [counted(number, "schedule") for number in (0, 1, 1234)] == ["0 schedules", "1 schedule", "1,234 schedules"]
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("REPORT RequestId: 1", "REPORT RequestId: 1"),
+        ('{"_aws": {}, "App": "clinic", "Put": 3}', "metrics  App=clinic  Put=3"),
+        (
+            '{"timestamp": "t", "level": "WARNING", "message": "record dead-lettered", "rule": "remind", "key": {"id": 1}}',
+            'WARNING  record dead-lettered  rule=remind  key={"id":1}',
+        ),
+        (
+            '{"time": "t", "type": "platform.report", "record": {"status": "success", "metrics": {"durationMs": 1.5}}}',
+            "platform.report  status=success  durationMs=1.5",
+        ),
+    ],
+)
+def test_a_line_is_told_in_short(message: str, told: str) -> None:
+    assert line_text(LogLine(0, "1", "stream", message)).endswith(f"  stream    {told}")

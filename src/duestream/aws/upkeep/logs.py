@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from duestream.aws.stack.names import function_name
 from duestream.aws.stack.session import Access, AwsError, code_of
 from duestream.aws.stack.stack_events import Pause
+from duestream.aws.upkeep.status import rule_of
 from duestream.clock import Clock, from_ms, to_ms
 
 PARTS = ("stream", "when-due", "sweep")
@@ -47,7 +48,8 @@ class LogLine:
         fields = self.fields
         if fields is None:
             return rule in self.message
-        return fields.get("rule") == rule or fields.get("Rule") == rule or f"{rule}-" in str(fields.get("schedule", ""))
+        schedule = str(fields.get("schedule", "")).rpartition("/")[2]
+        return rule in (fields.get("rule"), fields.get("Rule"), rule_of(schedule, {rule}))
 
     @property
     def fields(self) -> dict[str, Any] | None:

@@ -42,8 +42,9 @@ def test_lines_of_one_moment_stay_as_they_came() -> None:
 def test_only_what_is_about_a_rule() -> None:
     lines = [
         line(1, '{"message": "dead-lettered", "rule": "remind"}'),
-        line(2, '{"message": "put", "schedule": "remind-0f"}'),
+        line(2, '{"message": "put", "schedule": "clinic/remind-0123456789abcdef0123"}'),
         line(3, '{"message": "put", "rule": "other"}'),
+        line(3, '{"message": "put", "schedule": "clinic/old-remind-0123456789abcdef0123"}'),
         line(4, "printed by remind itself"),
         line(5, "[not JSON"),
     ]
