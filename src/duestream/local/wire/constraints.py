@@ -45,6 +45,10 @@ _ENUM_ORDER = {
 }
 
 
+#: What DynamoDB's operations on tables say before all else (nubo-db/dynamodb-conformance, ``createTable.test.ts``).
+_NO_TABLE_NAME = "The parameter 'TableName' is required but was not present in the request"
+
+
 class Constraints:
     """The checks of one service."""
 
@@ -64,8 +68,11 @@ class Constraints:
         error = self._error
         if self._service == "dynamodb" and operation.name in MEMBER_ORDER:
             return self._item_checker(operation, check)
+        needs_table = self._service == "dynamodb" and "TableName" in operation.input_shape.required_members
 
         def run(parameters: Mapping[str, Any]) -> None:
+            if needs_table and "TableName" not in parameters:
+                raise error(_NO_TABLE_NAME)
             if check is None:
                 return
             problems: list[str] = []

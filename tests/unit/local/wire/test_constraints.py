@@ -35,6 +35,12 @@ def test_what_the_model_allows_passes() -> None:
     check("dynamodb", "PutItem", {"TableName": "Offers", "Item": {"id": {"S": "1"}}, "ReturnValues": "ALL_OLD"})
 
 
+@pytest.mark.parametrize("operation", ["CreateTable", "UpdateTable", "DescribeTable", "DeleteTable"])
+def test_an_operation_on_a_table_asks_for_its_name_before_all_else(operation: str) -> None:
+    error = refusal("dynamodb", operation, {"KeySchema": []})
+    assert error.message == "The parameter 'TableName' is required but was not present in the request"
+
+
 def test_a_missing_member_is_null() -> None:
     error = refusal("dynamodb", "PutItem", {"Item": {}})
     assert isinstance(error, ValidationException)
