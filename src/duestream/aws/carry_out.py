@@ -59,6 +59,11 @@ def is_http(invocation: Invocation) -> bool:
     return invocation.target_arn.endswith(f":{HTTP_DESTINATION}")
 
 
+def is_refused_condition(error: DeliveryError) -> bool:
+    """Whether it was left undone because of a condition: that is no failure, but what the condition is for."""
+    return error.code == "ConditionalCheckFailedException"
+
+
 class Carrier:
     """Makes attempts. Safe in threads, but for async functions of the user's, which share one event loop.
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from duestream.aws.app_module import load_app
-from duestream.aws.carry_out import Carrier, Request, request_of
+from duestream.aws.carry_out import Carrier, Request, is_refused_condition, request_of
 from duestream.aws.deliveries import Claimed, Deliveries, InProgress, Over
 from duestream.aws.delivery_metrics import Metric, delivery_line
 from duestream.aws.due_work import DueAttempt, DueWork, NothingToDoError, parse_due_work, still_wanted
@@ -159,7 +159,12 @@ class DueFunction:
         if work.failure is not None:
             failure = work.failure
             raise DeliveryError(failure.code, failure.message, retryable=not failure.is_permanent)
-        self._carrier.send(request, attempt, seconds=seconds)
+        try:
+            self._carrier.send(request, attempt, seconds=seconds)
+        except DeliveryError as error:
+            if is_refused_condition(error):
+                raise NothingToDoError("the item is not as the condition demands any more") from error
+            raise
 
     @staticmethod
     def _request(invocation: Invocation, attempt: DueAttempt, told: _Attempted) -> Request:

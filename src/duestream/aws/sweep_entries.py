@@ -19,7 +19,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from duestream.aws.carry_out import Carrier, is_http, request_of
+from duestream.aws.carry_out import Carrier, is_http, is_refused_condition, request_of
 from duestream.aws.due_work import DueAttempt, DueWork
 from duestream.aws.wire_items import from_boto3, to_boto3
 from duestream.core.outcome import Failure
@@ -112,6 +112,8 @@ class EntrySweeper:
         try:
             self._carrier.send(request_of(invocation, attempt), attempt, seconds=0)
         except DeliveryError as error:
+            if is_refused_condition(error):
+                return
             self._hand_over(replace(work, failure=Failure(error.code, error.message, is_permanent=not error.retryable)))
 
     def _hand_over(self, work: DueWork) -> None:

@@ -119,6 +119,30 @@ def test_each_of_several_targets_is_a_delivery_of_its_own(monkeypatch: pytest.Mo
         assert b.invoke(later).reason == "the rule has only 1 targets for it now"
 
 
+def test_part_1_deletes_without_a_condition_so_a_ttl_extended_just_before_it_fires_loses_the_race(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Even between the function's look at the item and the delete: the delete carries the condition."""
+    app = App("shop")
+    app.table("Offers", partition_key="id").rule("TTL", DeleteItem(), name="expire", guarded=True)
+    with bench(app, monkeypatch) as b:
+        b.put("Offers", id="1", TTL=int(START.timestamp()))
+        make = b.calls.make
+
+        def extend_then_make(*arguments: Any, **options: Any) -> None:
+            b.put("Offers", id="1", TTL=int(START.timestamp()) + 3600)
+            make(*arguments, **options)
+
+        with monkeypatch.context() as extending:
+            extending.setattr(b.calls, "make", extend_then_make)
+            assert b.invoke(b.work("expire", START, id="1")).outcome == "skipped"
+        assert b.item("Offers", id="1") is not None
+        assert b.letters() == []
+        b.clock.tick(timedelta(hours=1))
+        assert b.invoke(b.work("expire", b.clock.now(), id="1"), "an hour later").outcome == "delivered"
+        assert b.item("Offers", id="1") is None
+
+
 # Twice -------------------------------------------------------------------------------------------------
 
 
