@@ -105,6 +105,7 @@ def declaration_after_update(kept: Mapping[str, Any], parameters: Mapping[str, A
         refuse_same_units(declaration.get("ProvisionedThroughput"), throughput, "the table")
     check_on_demand(parameters.get("OnDemandThroughput"), billing_mode, "for table", may_clear=True)
     check_encryption(parameters.get("SSESpecification"))
+    _refuse_same_encryption(declaration.get("SSESpecification", {}), parameters.get("SSESpecification"))
     if declaration["BillingMode"] != billing_mode:
         declaration = without_mode(declaration, billing_mode)
         if billing_mode == "PAY_PER_REQUEST":
@@ -129,6 +130,18 @@ def check_encryption(specification: Mapping[str, Any] | None) -> None:
         raise ValidationException(f"{INVALID}SSEType AES256 is not supported")
     elif key is not None and kind is None:
         raise ValidationException(f"{INVALID}SSEType KMS is required if KMSMasterKeyId is specified")
+
+
+def _refuse_same_encryption(kept: Mapping[str, Any], given: Mapping[str, Any] | None) -> None:
+    if given is None or bool(given.get("Enabled")) != bool(kept.get("Enabled")):
+        return
+    if not given.get("Enabled"):
+        raise ValidationException(f"{INVALID}Table is already encrypted by default")
+    if given.get("KMSMasterKeyId") in (None, kept.get("KMSMasterKeyId")):
+        raise ValidationException(
+            f"{INVALID}Table is already encrypted with given KMSMasterKeyId. "
+            "Use KMSMasterKeyId parameter if you want to change Master Key"
+        )
 
 
 def with_tags(tags: Mapping[str, str], added: Sequence[Mapping[str, str]]) -> dict[str, str]:

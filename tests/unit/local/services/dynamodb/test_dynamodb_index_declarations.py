@@ -450,3 +450,17 @@ def test_encryption_that_contradicts_itself_is_refused(
     dynamodb_call.create()
     refused = dynamodb_call.refusal("UpdateTable", TableName="Appointments", SSESpecification=specification)
     assert refused == INVALID + text
+
+
+def test_encryption_that_is_there_already_is_refused(dynamodb_call: Any) -> None:
+    dynamodb_call.create()
+    table = {"TableName": "Appointments"}
+    refused = dynamodb_call.refusal("UpdateTable", **table, SSESpecification={"Enabled": False})
+    assert refused == INVALID + "Table is already encrypted by default"
+    key = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": "alias/ours"}
+    dynamodb_call("UpdateTable", **table, SSESpecification=key)
+    refused = dynamodb_call.refusal("UpdateTable", **table, SSESpecification=key)
+    assert refused.startswith(INVALID + "Table is already encrypted with given KMSMasterKeyId.")
+    dynamodb_call("UpdateTable", **table, SSESpecification={**key, "KMSMasterKeyId": "alias/other"})
+    dynamodb_call("UpdateTable", **table, SSESpecification={"Enabled": False})
+    assert "SSEDescription" not in dynamodb_call("DescribeTable", **table)["Table"]
