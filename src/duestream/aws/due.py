@@ -257,8 +257,7 @@ def due_function() -> DueFunction:
         deliveries=Deliveries(calls.client("dynamodb"), settings.deliveries_table),
         carrier=Carrier(calls, HttpSender()),
         afterwards=Afterwards(
-            calls.client("scheduler"),
-            calls.client("sqs"),
+            calls.client,
             app_name=app.name,
             execution_role_arn=settings.execution_role_arn,
             when_due_arn=settings.when_due_function_arn,

@@ -4,7 +4,7 @@ Scheduler invokes Lambda asynchronously, so it takes every due delivery for made
 rule's `Retry` is for the due function to carry out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,8 +32,7 @@ class Afterwards:
     """Puts retry schedules and dead letters.
 
     Args:
-        scheduler: boto3's client of EventBridge Scheduler.
-        sqs: boto3's client of SQS.
+        client: boto3's client of a service by name; asked for with the first failure, since most functions see none.
         app_name: the app, which is also the schedule group.
         execution_role_arn: the role that Scheduler assumes.
         when_due_arn: the due function.
@@ -43,8 +42,7 @@ class Afterwards:
 
     def __init__(
         self,
-        scheduler: Any,
-        sqs: Any,
+        client: Callable[[str], Any],
         *,
         app_name: str,
         execution_role_arn: str,
@@ -52,7 +50,7 @@ class Afterwards:
         dead_letter_queue_arn: str,
         dead_letter_queue_url: str,
     ) -> None:
-        self._scheduler, self._sqs = scheduler, sqs
+        self._client = client
         self._app_name, self._role_arn, self._function_arn = app_name, execution_role_arn, when_due_arn
         self._queue_arn, self._queue_url = dead_letter_queue_arn, dead_letter_queue_url
 
@@ -81,12 +79,13 @@ class Afterwards:
                 "DeadLetterConfig": {"Arn": self._queue_arn},
             },
         }
+        scheduler = self._client("scheduler")
         try:
-            self._scheduler.create_schedule(**request)
+            scheduler.create_schedule(**request)
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") != "ConflictException":
                 raise
-            self._scheduler.update_schedule(**request)
+            scheduler.update_schedule(**request)
 
     def give_up(
         self,
@@ -121,7 +120,7 @@ class Afterwards:
             is_payload_truncated=is_cut,
         )
         attributes[EVENT_ATTRIBUTE] = letter_json(replace(work, attempt=1, failure=None).lambda_event())
-        self._sqs.send_message(
+        self._client("sqs").send_message(
             QueueUrl=self._queue_url,
             MessageBody=body.encode()[:room].decode("utf-8", "ignore") if is_cut else body,
             MessageAttributes={

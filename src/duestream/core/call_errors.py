@@ -12,6 +12,8 @@ _THROTTLED = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "SlowDown", 
 #: How the codes of AWS's services begin that say that the request itself is wrong. Whatever is not among these is
 #: tried again: what is missing may be made later, and a permission granted.
 _WRONG_REQUEST = ("Validation", "Invalid", "Malformed", "Missing", "Unknown", "Serialization", "UnsupportedOperation")
+#: Further names of that kind, with other beginnings (SES, SQS, Lambda).
+_REFUSED = frozenset({"MessageRejected", "MessageTooLong", "RequestTooLargeException"})
 #: The exceptions to that: credentials that have run out or are not known yet.
 _MENDED_LATER = frozenset({"InvalidClientTokenId", "InvalidSignatureException", "MissingAuthenticationToken"})
 #: In answers of status 200: how many of a batch were refused.
@@ -30,7 +32,8 @@ def is_permanent(code: str, status: int) -> bool:
     """Whether the request itself is refused, and would be again."""
     if status >= 500 or status in (408, 429) or code in _MENDED_LATER or any(word in code for word in _THROTTLED):
         return False
-    return code.rpartition(".")[2].startswith(_WRONG_REQUEST) or status == 413
+    name = code.rpartition(".")[2]
+    return name in _REFUSED or name.startswith(_WRONG_REQUEST) or status == 413
 
 
 def check_answer(answer: Mapping[str, Any]) -> None:

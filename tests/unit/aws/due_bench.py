@@ -68,8 +68,7 @@ class Bench:
     def make_due_function(self) -> DueFunction:
         """One more process of the due function."""
         afterwards = Afterwards(
-            self.scheduler,
-            self.sqs,
+            self.calls.client,
             app_name=self.app.name,
             execution_role_arn=ROLE_ARN,
             when_due_arn=self.lambda_arn,
