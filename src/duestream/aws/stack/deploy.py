@@ -161,7 +161,7 @@ class Deployment:
         stack = get_stack(self._cloudformation, self.draft.stack_name)
         if stack is not None and stack.is_at_work:
             self.report(Step("waiting", f"stack {stack.name} is at work ({stack.status}); waiting for its end"))
-            self._follow(stack.id, last_event(self._cloudformation, stack.id))
+            self._follow(stack.id, last_event(self._cloudformation, stack.id), has_begun=True)
             stack = get_stack(self._cloudformation, stack.id)
         if stack is not None and stack.status == "UPDATE_ROLLBACK_FAILED":
             raise AwsError(
@@ -240,14 +240,20 @@ class Deployment:
         after = last_event(self._cloudformation, change_set.stack_id)
         self._cloudformation.execute_change_set(ChangeSetName=change_set.id, StackName=change_set.stack_id)
         self.report(Step("execute", f"CloudFormation carries it out: {change_set.stack_id}"))
+        self._events.clear()
         self._follow(change_set.stack_id, after)
+        if not self._events:
+            raise AwsError(
+                "CloudFormation has taken the change set, and not begun with it yet",
+                remedy="The same command again waits for it, and tells how it ended.",
+            )
         stack = get_stack(self._cloudformation, change_set.stack_id)
         if stack is not None and stack.is_well:
             return Outcome("deployed", stack, change_set.changes, uploaded=uploaded)
         return Outcome("failed", stack, change_set.changes, first_failure(self._events), uploaded)
 
-    def _follow(self, stack_id: str, after: str | None) -> None:
-        for event in follow(self._cloudformation, stack_id, after=after, pause=self.pause):
+    def _follow(self, stack_id: str, after: str | None, *, has_begun: bool = False) -> None:
+        for event in follow(self._cloudformation, stack_id, after=after, pause=self.pause, has_begun=has_begun):
             self._events.append(event)
             self.report(Step("event", f"{event.logical_id} {event.status}", event))
 

@@ -12,6 +12,8 @@ from duestream.aws.stack.session import code_of, message_of
 STACK_TYPE = "AWS::CloudFormation::Stack"
 #: Between two looks at a stack that is at work: its API takes some calls a second for an account.
 LOOK_SECONDS = 2.0
+#: As often a stack that was asked for something is looked at, though nothing has begun yet.
+MAX_LOOKS_BEFORE = 15
 #: Waits so many seconds; handed in, so that tests need not.
 Pause = Callable[[float], object]
 #: What CloudFormation says of resources that it gave up because another one failed.
@@ -114,7 +116,13 @@ def last_event(cloudformation: Any, stack_id: str) -> str | None:
 
 
 def follow(
-    cloudformation: Any, stack_id: str, *, after: str | None, pause: Pause, look_seconds: float = LOOK_SECONDS
+    cloudformation: Any,
+    stack_id: str,
+    *,
+    after: str | None,
+    pause: Pause,
+    has_begun: bool = False,
+    look_seconds: float = LOOK_SECONDS,
 ) -> Iterator[StackEvent]:
     """The events after a known one, as they come, until the stack is at rest or gone.
 
@@ -122,15 +130,19 @@ def follow(
         stack_id: the stack's ARN: its name finds it no more once it is deleted.
         after: the id of the newest event that is known; None: from the first on.
         pause: called between two looks.
+        has_begun: the stack was seen at work. Otherwise it may still look as it was before it was asked for something,
+            and is at rest only once it has told of something new.
     """
-    known = after
+    known, looks = after, 0
     while True:
         # The state first: what happened before it was seen at rest is then among the events.
         stack = get_stack(cloudformation, stack_id)
         for event in reversed(list(_newer(cloudformation, stack_id, known))):
-            known = event.id
+            known, has_begun = event.id, True
             yield event
-        if stack is None or not stack.is_at_work:
+        looks += 1
+        has_begun = has_begun or looks > MAX_LOOKS_BEFORE
+        if stack is None or (has_begun and not stack.is_at_work):
             return
         pause(look_seconds)
 

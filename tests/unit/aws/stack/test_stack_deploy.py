@@ -118,7 +118,7 @@ def cloudformation(**answers: Any) -> ScriptedClient:
         "delete_change_set": {},
         "execute_change_set": {},
         "delete_stack": {},
-        "describe_stack_events": {"StackEvents": []},
+        "describe_stack_events": [{"StackEvents": []}, {"StackEvents": [event(1, "Q", "CREATE_COMPLETE")]}],
         "list_stack_resources": {"StackResourceSummaries": []},
     }
     return ScriptedClient(**(usual | answers))
@@ -171,7 +171,9 @@ def test_a_stack_that_was_never_whole_is_deleted_with_consent_only() -> None:
     assert stage.cloudformation.called("delete_stack") == []
 
     states = [stack("ROLLBACK_COMPLETE"), NO_STACK, NO_STACK, stack("CREATE_COMPLETE")]
-    stage = Stage(cloudformation(describe_stacks=states))
+    none: dict[str, Any] = {"StackEvents": []}
+    events = [none, none, none, {"StackEvents": [event(1, "Q", "CREATE_COMPLETE")]}]
+    stage = Stage(cloudformation(describe_stacks=states, describe_stack_events=events))
     assert stage.deployment().run().result == "deployed"
     assert stage.cloudformation.called("create_change_set")[0]["ChangeSetType"] == "CREATE"
 
@@ -201,6 +203,16 @@ def test_a_failure_is_told_by_what_failed_first() -> None:
     outcome = stage.deployment().run()
     assert outcome.result == "failed"
     assert failed_text(outcome.failure) == "Q (AWS::SQS::Queue) CREATE_FAILED: why"
+
+
+def test_a_change_set_that_is_never_begun_is_no_success() -> None:
+    stage = Stage(
+        cloudformation(
+            describe_stacks=stack("UPDATE_COMPLETE"), describe_stack_events={"StackEvents": [event(0, "Q", "CREATE")]}
+        )
+    )
+    with pytest.raises(AwsError, match="not begun with it yet"):
+        stage.deployment().run()
 
 
 def test_an_existing_tables_stream_is_turned_on_with_consent_and_passed_on() -> None:

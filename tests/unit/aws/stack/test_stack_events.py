@@ -62,6 +62,33 @@ def test_new_events_on_further_pages_are_not_missed() -> None:
     assert [one.id for one in follow(cloudformation, "arn:1", after=None, pause=lambda _: None)] == ["1", "2", "3"]
 
 
+def test_a_stack_that_has_not_begun_is_not_taken_for_one_that_is_done() -> None:
+    access = ScriptedAccess({})
+    before = {"StackEvents": [shown(0)]}
+    cloudformation = ScriptedClient(
+        describe_stacks=[
+            described("REVIEW_IN_PROGRESS"),
+            described("CREATE_IN_PROGRESS"),
+            described("CREATE_COMPLETE"),
+        ],
+        describe_stack_events=[before, before, {"StackEvents": [shown(1), shown(0)]}],
+    )
+    assert [one.id for one in follow(cloudformation, "arn:1", after="0", pause=access.pause)] == ["1"]
+    assert len(access.pauses) == 2
+
+
+def test_a_stack_that_never_begins_is_given_up() -> None:
+    access = ScriptedAccess({})
+    cloudformation = ScriptedClient(
+        describe_stacks=described("UPDATE_COMPLETE"), describe_stack_events={"StackEvents": [shown(0)]}
+    )
+    assert list(follow(cloudformation, "arn:1", after="0", pause=access.pause)) == []
+    assert 10 < len(access.pauses) < 30
+    access.pauses.clear()
+    assert list(follow(cloudformation, "arn:1", after="0", pause=access.pause, has_begun=True)) == []
+    assert access.pauses == []
+
+
 def test_a_stack_that_is_gone_ends_it() -> None:
     cloudformation = ScriptedClient(describe_stacks=GONE, describe_stack_events=GONE)
     assert list(follow(cloudformation, "arn:1", after=None, pause=lambda _: None)) == []
