@@ -1,5 +1,6 @@
 """The stream function: what it answers, in which order it works, and what it counts."""
 
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -97,6 +98,31 @@ def test_the_operations_of_one_item_are_carried_out_in_their_order() -> None:
         ("create", []), ("create", ["2"]), ("create", ["3"]),
         ("update", []), ("update", ["2"]), ("delete", ["3"]),
     ]  # fmt: skip
+
+
+def test_items_are_carried_out_in_parallel_as_many_as_are_allowed() -> None:
+    bench = Bench(app_of_messages(), concurrency=4)
+    together = threading.Barrier(4)
+    bench.scheduler.before_call = lambda operation, name: (together.wait(10), None)[1]
+    assert bench.run(*(bench.table.put(item(str(index))) for index in range(8))) is None
+    assert len(bench.scheduler.schedules) == 8
+
+
+def test_a_fault_of_ours_fails_the_batch_when_nobody_works_on_it_any_more() -> None:
+    bench = Bench(app_of_messages(), concurrency=4)
+    records = [bench.table.put(item(str(index))) for index in range(20)]
+
+    def break_once(operation: str, name: str) -> None:
+        bench.scheduler.before_call = lambda operation, name: None
+        raise RuntimeError("a fault of ours")
+
+    bench.scheduler.before_call = break_once
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        bench.run(*records)
+    calls = len(bench.scheduler.calls)
+    assert bench.run(*records) is None
+    assert len(bench.scheduler.calls) == calls + 20 + calls, "a create that meets a conflict is followed by an update"
+    assert len(bench.scheduler.schedules) == 20
 
 
 def test_what_scheduler_refuses_for_good_is_dead_lettered_and_leaves_nothing_of_the_old_image() -> None:
