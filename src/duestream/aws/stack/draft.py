@@ -114,7 +114,7 @@ def fit(access: Access, draft: Draft, resources: Mapping[str, str]) -> Fitted:
     """
     in_stack = {name for name, kind in resources.items() if kind == TABLE_TYPE}
     dynamodb = access.client("dynamodb")
-    return Fitted(draft, tuple(look_for_table(dynamodb, table.declaration, in_stack) for table in draft.app.tables))
+    return Fitted(draft, tuple(look_for_table(dynamodb, table, in_stack) for table in draft.app.tables))
 
 
 def stack_resources(cloudformation: Any, stack_name: str) -> dict[str, str]:

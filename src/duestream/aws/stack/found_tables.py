@@ -1,6 +1,6 @@
 """The tables that rules watch, as they are on AWS: missing, in the stack, or there already; and their streams."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,7 +8,9 @@ from botocore.exceptions import ClientError
 
 from duestream.aws.stack.session import AwsError, code_of
 from duestream.aws.stack.stack_events import Pause
-from duestream.core.rule import TableDeclaration
+from duestream.core.app import WatchedTable
+from duestream.core.rule import Rule, TableDeclaration
+from duestream.core.sweep import Sweep
 
 VIEW_TYPE = "NEW_AND_OLD_IMAGES"
 LOOK_SECONDS = 1.0
@@ -37,14 +39,14 @@ class FoundTable:
     items: int = 0
 
 
-def look_for_table(dynamodb: Any, declaration: TableDeclaration, in_stack: Collection[str]) -> FoundTable:
+def look_for_table(dynamodb: Any, watched: WatchedTable, in_stack: Collection[str]) -> FoundTable:
     """A table as it is.
 
     Args:
-        declaration: as the app says that it is.
+        watched: as the app declares it, with its rules.
         in_stack: names of the tables that the stack made.
     """
-    name = declaration.name
+    declaration, name = watched.declaration, watched.name
     try:
         table = dynamodb.describe_table(TableName=name)["Table"]
     except ClientError as error:
@@ -61,6 +63,10 @@ def look_for_table(dynamodb: Any, declaration: TableDeclaration, in_stack: Colle
         return FoundTable(name, state, key_problem, remedy)
     if state == "stack":  # what else changes there, the change set tells
         return FoundTable(name, state, stream_arn=stream_arn, items=items)
+    for rule in watched.rules:
+        if rule.via is not None and (problem := _index_problem(rule, rule.via, table)):
+            remedy = "Add it, with any projection (DynamoDB fills it from the items that are there), and deploy then."
+            return FoundTable(name, state, problem, remedy)
     if stream_arn is not None and stream.get("StreamViewType") != VIEW_TYPE:
         return FoundTable(
             name,
@@ -110,10 +116,27 @@ def delete_table(dynamodb: Any, name: str, pause: Pause) -> None:
     raise AwsError(f"table {name} is still being deleted", remedy="DynamoDB goes on with it; look again later.")
 
 
+def _index_problem(rule: Rule, sweep: Sweep, table: Mapping[str, Any]) -> str:
+    types = {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
+    wanted = [(sweep.shard_attribute, "S"), (rule.attribute, sweep.timestamp_type)]
+    found = {one["IndexName"]: _key_of(one["KeySchema"], types) for one in table.get("GlobalSecondaryIndexes", ())}
+    if found.get(sweep.index) == wanted:
+        return ""
+    what = f"rule {rule.name} sweeps index {sweep.index} with the key {_key_text(wanted)}"
+    if sweep.index in found:
+        return f"{what}, and the one of table {table['TableName']} has {_key_text(found[sweep.index])}"
+    return f"{what}, and table {table['TableName']} has none"
+
+
+def _key_of(schema: Iterable[Mapping[str, str]], types: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Names and types of a key's attributes, partition key first."""
+    there = {one["KeyType"]: one["AttributeName"] for one in schema}
+    return [(name, types.get(name, "?")) for name in (there.get("HASH"), there.get("RANGE")) if name]
+
+
 def _key_problem(declaration: TableDeclaration, table: Mapping[str, Any]) -> str:
     types = {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
-    there = {one["KeyType"]: one["AttributeName"] for one in table["KeySchema"]}
-    is_so = [(name, types.get(name)) for name in (there.get("HASH"), there.get("RANGE")) if name]
+    is_so = _key_of(table["KeySchema"], types)
     declared = [(declaration.partition_key, declaration.partition_key_type)]
     if declaration.sort_key is not None:
         declared.append((declaration.sort_key, declaration.sort_key_type))
@@ -122,5 +145,5 @@ def _key_problem(declaration: TableDeclaration, table: Mapping[str, Any]) -> str
     return f"table {declaration.name} has the key {_key_text(is_so)}, and the app declares {_key_text(declared)}"
 
 
-def _key_text(parts: list[tuple[Any, Any]]) -> str:
+def _key_text(parts: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{name} ({kind})" for name, kind in parts)

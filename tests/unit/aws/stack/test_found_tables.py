@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from tests.unit.aws.stack.scripted import ScriptedClient, refusal
 
+from duestream import App, DeleteItem, Sweep
 from duestream.aws.stack.found_tables import FoundTable, delete_table, look_for_table, turn_stream_on
 from duestream.aws.stack.session import AwsError
-from duestream.core.rule import TableDeclaration
 
-DECLARATION = TableDeclaration("Visits", "PK", "SK")
+VISITS = App("clinic").table("Visits", partition_key="PK", sort_key="SK")
 MISSING = refusal("ResourceNotFoundException")
 
 
@@ -18,6 +18,7 @@ def described(keys: dict[str, str] | None = None, **members: Any) -> dict[str, A
     schema = [{"AttributeName": name, "KeyType": kind} for name, kind in zip(keys, ("HASH", "RANGE"), strict=False)]
     return {
         "Table": {
+            "TableName": "Visits",
             "TableStatus": "ACTIVE",
             "ItemCount": 7,
             "KeySchema": schema,
@@ -35,7 +36,7 @@ def stream(view_type: str, *, is_on: bool = True) -> dict[str, Any]:
 
 
 def look(answer: Any, in_stack: tuple[str, ...] = ()) -> FoundTable:
-    return look_for_table(ScriptedClient(describe_table=answer), DECLARATION, in_stack)
+    return look_for_table(ScriptedClient(describe_table=answer), VISITS, in_stack)
 
 
 def test_a_table_is_missing_or_the_stacks_or_somebody_elses() -> None:
@@ -63,6 +64,29 @@ def test_a_stream_with_another_view_is_a_problem_with_a_remedy() -> None:
     found = look(described(**stream("KEYS_ONLY")))
     assert "shows KEYS_ONLY, and rules need NEW_AND_OLD_IMAGES" in found.problem
     assert "StreamEnabled=false" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("sort_key", "words"),
+    [
+        ("", "sweeps index ByExpiry with the key GSI_PK (S), EXPIRES_AT (S), and table Visits has none"),
+        ("CREATED_AT", "and the one of table Visits has GSI_PK (S), CREATED_AT (S)"),
+        ("EXPIRES_AT", ""),
+    ],
+)
+def test_a_sweep_needs_its_index_on_a_table_that_exists(sort_key: str, words: str) -> None:
+    table = App("clinic").table("Visits", partition_key="PK", sort_key="SK")
+    table.rule("EXPIRES_AT", DeleteItem(), via=Sweep(index="ByExpiry"))
+    answer = described()
+    if sort_key:
+        schema = [{"AttributeName": "GSI_PK", "KeyType": "HASH"}, {"AttributeName": sort_key, "KeyType": "RANGE"}]
+        answer["Table"]["GlobalSecondaryIndexes"] = [{"IndexName": "ByExpiry", "KeySchema": schema}]
+        answer["Table"]["AttributeDefinitions"] += [
+            {"AttributeName": name, "AttributeType": "S"} for name in ("GSI_PK", sort_key)
+        ]
+    found = look_for_table(ScriptedClient(describe_table=answer), table, ())
+    assert found.problem.endswith(words)
+    assert bool(found.problem) == bool(words)
 
 
 def test_a_stream_is_turned_on_and_waited_for() -> None:
