@@ -9,12 +9,13 @@ import typer
 from rich.text import Text
 
 from duestream.aws.stack.session import is_local_engine, told_plainly
-from duestream.aws.upkeep.status import STREAM_FUNCTION, Inquiry, Pending, Status, check_deployed
+from duestream.aws.upkeep.status import Inquiry, Pending, Status, check_deployed
 from duestream.cli.ages import parse_age
 from duestream.cli.app_file import load_app
 from duestream.cli.stack_door import Where
 from duestream.cli.stack_view import counted, progress_console, stack_facts
 from duestream.clock import SystemClock
+from duestream.core.app import App
 
 #: Metrics that something is wrong with if they are not zero.
 _BAD = ("errors", "throttles", "dropped", "dead letters")
@@ -46,26 +47,31 @@ def tell_status(named: str, where: Where, *, since: str, limit: int, sample: int
         typer.echo(json.dumps(_facts(status, app.name, since), ensure_ascii=False))
         return 0
     console = progress_console(as_json=False)
-    for line in _told(status, app.name, stack_name, since):
+    for line in _told(status, app, stack_name, since):
         console.print(line)
     return 0
 
 
-def _told(status: Status, app_name: str, stack_name: str, since: str) -> Iterator[Text]:
+def _told(status: Status, app: App, stack_name: str, since: str) -> Iterator[Text]:
     if status.is_local:
-        yield Text(f"app {app_name} on a duestream server ({status.place}), which needs no stack")
+        yield Text(f"app {app.name} on a duestream server ({status.place}), which needs no stack")
     elif status.stack is not None:
         style = "green" if status.stack.is_well else "red"
-        yield Text(f"app {app_name}, stack {stack_name} in {status.place}: {status.stack.status}", style=style)
+        yield Text(f"app {app.name}, stack {stack_name} in {status.place}: {status.stack.status}", style=style)
     else:
-        yield Text(f"app {app_name} in {status.place}: there is no stack {stack_name}", style="red")
+        yield Text(f"app {app.name} in {status.place}: there is no stack {stack_name}", style="red")
     for mapping in status.mappings:
         style = "" if mapping.state == "Enabled" else "red"
         yield Text(
             f"  stream    {mapping.table}: {mapping.state}; last batch: {mapping.last_result or '-'}", style=style
         )
-    if status.pending is not None:
+    if status.pending is not None and status.pending.by_rule:
         yield from _told_of_pending(status.pending)
+    for rule in app.rules:
+        if rule.via is not None:
+            yield Text(
+                f"  sweep     {rule.name}: {rule.table.name}'s index {rule.via.index}, {rule.via.rate_expression}"
+            )
     yield from _told_of_metrics(status, since)
     for queue, count in status.dead_letters.items():
         if count is not None:
@@ -75,18 +81,15 @@ def _told(status: Status, app_name: str, stack_name: str, since: str) -> Iterato
 
 
 def _told_of_metrics(status: Status, since: str) -> Iterator[Text]:
-    """What Scheduler delivered, and what the stream function did; in red what ought to be nothing."""
-    for title, of_function in ((f"last {since}", False), ("function", True)):
-        parts = [
-            Text(
-                f"{label.removeprefix(STREAM_FUNCTION)} {value:,.0f}",
-                style="red" if value and any(word in label for word in _BAD) else "",
-            )
-            for label, value in status.metrics.items()
-            if value is not None and label.startswith(STREAM_FUNCTION) == of_function
-        ]
-        if parts:
-            yield Text(f"  {title:<9} ") + Text(", ").join(parts)
+    """What Scheduler delivered, and what each function did; in red what ought to be nothing."""
+    lines: dict[str, list[Text]] = {}
+    for label, value in status.metrics.items():
+        if value is not None:
+            function, _, words = label.rpartition(": ")
+            style = "red" if value and any(word in words for word in _BAD) else ""
+            lines.setdefault(function or f"last {since}", []).append(Text(f"{words} {value:,.0f}", style=style))
+    for title, parts in lines.items():
+        yield Text(f"  {title:<9} ") + Text(", ").join(parts)
 
 
 def _told_of_pending(pending: Pending) -> Iterator[Text]:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from botocore.exceptions import ClientError
 
 from duestream.aws.stack.names import function_name
+from duestream.aws.stack.parts import parts_of
 from duestream.aws.stack.session import DENIED, Access, AwsError, code_of, message_of
 from duestream.aws.stack.stack_events import Stack, get_stack
 from duestream.core.app import App
@@ -23,8 +24,6 @@ PAGE = 100
 #: A schedule's name is its rule's, a hash of 20 digits, and a number for further targets.
 _SCHEDULE_NAME = re.compile(r"(?P<rule>.+)-[0-9a-f]{20}(?:-\d+)?")
 _AT = re.compile(r"at\((?P<at>[\d:T-]+)\)")
-#: What labels of the stream function's metrics begin with.
-STREAM_FUNCTION = "stream function: "
 _MISSING = ("NotFound", "NonExistent", "DoesNotExist")
 #: CloudWatch keeps one value a minute for 15 days; more values than these are not needed for a sum.
 _PERIODS = (60, 300, 3600, 86_400)
@@ -167,7 +166,7 @@ class Inquiry:
 
     def _pending(self) -> Pending:
         scheduler, group = self.access.client("scheduler"), self.app.name
-        by_rule: dict[str, int] = {rule.name: 0 for rule in self.app.rules}
+        by_rule: dict[str, int] = {rule.name: 0 for rule in self.app.rules if rule.via is None}
         samples: dict[str, list[str]] = {}
         calls, listed = 0, 0
         token: str | None = None
@@ -250,20 +249,25 @@ class Inquiry:
             yield label, ("AWS/Scheduler", metric, group, "Sum")
         if self.is_local:
             return
-        stream = {"FunctionName": function_name(self.app.name, "stream")}
-        for label, metric, statistic in (
-            ("invocations", "Invocations", "Sum"),
-            ("errors", "Errors", "Sum"),
-            ("throttles", "Throttles", "Sum"),
-            ("stream age in ms", "IteratorAge", "Maximum"),
-        ):
-            yield f"{STREAM_FUNCTION}{label}", ("AWS/Lambda", metric, stream, statistic)
+        for part in functions_of(self.app):
+            function = {"FunctionName": function_name(self.app.name, part)}
+            for label, metric in (("invocations", "Invocations"), ("errors", "Errors"), ("throttles", "Throttles")):
+                yield f"{part}: {label}", ("AWS/Lambda", metric, function, "Sum")
+            if part == "stream":
+                yield "stream: age in ms", ("AWS/Lambda", "IteratorAge", function, "Maximum")
 
     def _messages(self, queue: str) -> int:
         sqs = self.access.client("sqs")
         url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         return sum(map(int, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values()))
+
+
+def functions_of(app: App) -> tuple[str, ...]:
+    """The parts of the app that are functions of their own on AWS."""
+    parts = parts_of(app)
+    needed = {"stream": parts.streamed, "when-due": parts.when_due, "sweep": parts.swept}
+    return tuple(part for part, rules in needed.items() if rules)
 
 
 def rule_of(schedule_name: str, rules: Iterable[str]) -> str:

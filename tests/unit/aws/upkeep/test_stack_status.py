@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from tests.unit.aws.stack.scripted import ScriptedAccess, ScriptedClient, refusal
 
-from duestream import App, QueueMessage
+from duestream import App, DeleteItem, QueueMessage, Sweep
 from duestream.aws.stack.session import AwsError
-from duestream.aws.upkeep.status import Inquiry, Status, check_deployed, rule_of
+from duestream.aws.upkeep.status import Inquiry, Status, check_deployed, functions_of, rule_of
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 MISSING = refusal("ResourceNotFoundException")
@@ -115,7 +115,7 @@ def test_the_next_due_is_the_soonest_one_time_schedule_in_its_zone() -> None:
 def test_metrics_are_summed_and_the_age_of_the_stream_is_its_worst() -> None:
     status = ask()
     assert status.metrics["attempts"] == 7
-    assert status.metrics["stream function: stream age in ms"] == 9
+    assert status.metrics["stream: age in ms"] == 9
     assert status.metrics["dropped"] == 0
     assert [(mapping.table, mapping.state) for mapping in status.mappings] == [("Visits", "Enabled")]
     assert status.dead_letters == {"clinic-dead-letters": 2, "clinic-stream-dead-letters": 2}
@@ -135,7 +135,14 @@ def test_of_a_server_of_ours_no_stack_and_no_functions_are_asked() -> None:
     )
     status = Inquiry(access, app(), "clinic", True, 10, 10).ask(now=NOW, since=timedelta(hours=1))
     assert status.is_deployed
-    assert not any(label.startswith("stream function") for label in status.metrics)
+    assert not any(label.startswith("stream") for label in status.metrics)
+
+
+def test_functions_are_those_that_the_app_needs() -> None:
+    assert functions_of(app()) == ("stream",)
+    swept = App("offers")
+    swept.table("Offers", partition_key="id").rule("AT", DeleteItem(), via=Sweep(index="ByExpiry"))
+    assert functions_of(swept) == ("sweep",)
 
 
 def test_nothing_there_is_told_with_what_to_do() -> None:
