@@ -83,14 +83,14 @@ def received(running: Elsewhere, into: Counter[str]) -> Counter[str]:
     return into
 
 
-def table(running: Elsewhere) -> Any:
+def table(running: Elsewhere, name: str = "Appointment-Table") -> Any:
     return boto3.resource(
         "dynamodb",
         endpoint_url=running.endpoint_url,
         region_name=REGION,
         aws_access_key_id="test",
         aws_secret_access_key="test",
-    ).Table("Appointment-Table")
+    ).Table(name)
 
 
 def test_an_app_lives_on_ministack(ministack: Elsewhere) -> None:
@@ -283,3 +283,30 @@ def test_an_interrupted_deployment_says_how_to_go_on_and_goes_on(ministack: Else
     assert process.returncode == 1
     assert "interrupted. What CloudFormation has begun, it goes on with" in errors
     assert ministack.json("deploy", app, *SET, "--yes")["result"] == "unchanged"
+
+
+SWEPT = """
+from datetime import timedelta
+
+from duestream import App, DeleteItem, Sweep
+
+app = App("offers")
+offers = app.table("Offers", partition_key="id")
+offers.rule("EXPIRES_AT", DeleteItem(), via=Sweep(index="ByExpiry", shards=2, every=timedelta(minutes=1)))
+"""
+
+
+def test_a_sweep_takes_what_has_expired_and_nothing_else(ministack: Elsewhere) -> None:
+    before = ministack.everything()
+    (ministack.folder / "offers.py").write_text(SWEPT)
+    assert ministack.json("deploy", "offers.py", *SET, "--yes")["result"] == "deployed"
+    offers = table(ministack, "Offers")
+    for number in range(10):
+        expires_at = "2025-01-01T00:00:00" if number < 7 else FAR
+        offers.put_item(Item={"id": str(number), "GSI_PK": str(number % 2), "EXPIRES_AT": expires_at})
+    # The first sweep comes a minute after the deployment.
+    ministack.wait_for(lambda: len(offers.scan()["Items"]) <= 3, 150)
+    assert sorted(item["id"] for item in offers.scan()["Items"]) == ["7", "8", "9"]
+    assert ministack.json("status", "offers.py")["pending"]["by_rule"] == {}
+    ministack.json("destroy", "offers.py", "--yes", "--delete-tables")
+    assert ministack.everything() == before

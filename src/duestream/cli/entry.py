@@ -29,6 +29,7 @@ Examples:
   duestream up appointments.py     serve http://127.0.0.1:8787
   duestream why TABLE PK=..,SK=..  why an item was, was not, or will be delivered
   duestream dead-letters list      what was given up
+  duestream deploy appointments.py the same rules, on AWS
 \b
 Then, with the AWS CLI or any SDK:
   export AWS_ENDPOINT_URL=http://127.0.0.1:8787
