@@ -12,8 +12,6 @@ from duestream.local.store.writer import Transaction
 logger = logging.getLogger(__name__)
 
 PERIOD_MS = 60_000
-#: DynamoDB keeps stream records for 24 hours.
-STREAM_RETENTION_MS = 24 * 3600 * 1000
 #: How deliveries ended is kept as long as CloudWatch keeps one-minute metrics: 15 days.
 METRIC_RETENTION_MS = 15 * 24 * 3600 * 1000
 OUTCOME_RETENTION_MS = METRIC_RETENTION_MS
@@ -60,7 +58,7 @@ class Housekeeper:
                 pass
 
     def _trim_streams(self, tx: Transaction) -> bool:
-        before_ms = self._clock.now_ms() - STREAM_RETENTION_MS
+        before_ms = self._clock.now_ms() - streams.RETENTION_MS
         return streams.trim(tx, before_ms, self._planned_through()) >= streams.TRIM_CHUNK
 
     def _delete_messages(self, tx: Transaction) -> bool:

@@ -76,7 +76,7 @@ async def describe_stream(context: RequestContext, parameters: Mapping[str, Any]
             "KeySchema": [
                 {"AttributeName": name, "KeyType": kind} for name, kind in zip(stream.key_names, kinds, strict=False)
             ],
-            "Shards": [] if _skips_the_shard(stream, parameters) else [_shard(reader, stream)],
+            "Shards": [] if _skips_the_shard(stream, parameters) else [_shard(context, stream)],
         }
     }
 
@@ -86,13 +86,19 @@ def _skips_the_shard(stream: Stream, parameters: Mapping[str, Any]) -> bool:
     return parameters.get("ExclusiveStartShardId", "") >= shard_id(stream) or "ShardFilter" in parameters
 
 
-def _shard(reader: apsw.Connection, stream: Stream) -> dict[str, Any]:
-    first = stream.trimmed_sequence + 1
+def _shard(context: RequestContext, stream: Stream) -> dict[str, Any]:
+    reader = context.store.reader
+    first = _horizon(context, stream) + 1
     numbers = {"StartingSequenceNumber": streams.sequence_number(first)}
     if not stream.is_enabled:
-        last = streams.last_sequence_of(reader, stream) or first
+        last = max(streams.last_sequence_of(reader, stream) or first, first)
         numbers["EndingSequenceNumber"] = streams.sequence_number(last)
     return {"ShardId": shard_id(stream), "SequenceNumberRange": numbers}
+
+
+def _horizon(context: RequestContext, stream: Stream) -> int:
+    """The position after which the records of the last 24 hours begin."""
+    return streams.trim_horizon(context.store.reader, stream, context.clock.now_ms() - streams.RETENTION_MS)
 
 
 def _existing_stream(reader: apsw.Connection, arn: str) -> Stream:
@@ -147,12 +153,16 @@ async def get_shard_iterator(context: RequestContext, parameters: Mapping[str, A
         raise ResourceNotFoundException(
             f"Requested resource not found: Shard: {parameters['ShardId']} in stream: {stream.arn} not found"
         )
-    iterator = _Iterator(stream.id, _sequence_before(reader, stream, parameters), context.clock.now_ms())
+    sequence = _sequence_before(reader, stream, parameters, horizon=_horizon(context, stream))
+    iterator = _Iterator(stream.id, sequence, context.clock.now_ms())
     return {"ShardIterator": iterator.text(stream.arn)}
 
 
-def _sequence_before(reader: apsw.Connection, stream: Stream, parameters: Mapping[str, Any]) -> int:
+def _sequence_before(reader: apsw.Connection, stream: Stream, parameters: Mapping[str, Any], *, horizon: int) -> int:
     """The position after which reading begins.
+
+    Args:
+        horizon: the position up to which records are gone.
 
     Raises:
         ValidationException: a sequence number or a timestamp is missing, or there is one where none belongs
@@ -164,26 +174,26 @@ def _sequence_before(reader: apsw.Connection, stream: Stream, parameters: Mappin
         raise ValidationException(f"SequenceNumber must not be specified when ShardIteratorType is {kind}")
     match kind:
         case "TRIM_HORIZON":
-            return stream.trimmed_sequence
+            return horizon
         case "LATEST":
             return streams.last_sequence(reader)
         case "AT_TIMESTAMP":
             moment: datetime | None = parameters.get("Timestamp")
             if moment is None:
                 raise ValidationException("Timestamp is required when ShardIteratorType is AT_TIMESTAMP")
-            return streams.sequence_before(reader, stream, to_ms(moment))
+            return max(streams.sequence_before(reader, stream, to_ms(moment)), horizon)
         case _:
-            return _sequence_before_number(stream, kind, parameters.get("SequenceNumber"))
+            return _sequence_before_number(kind, parameters.get("SequenceNumber"), horizon)
 
 
-def _sequence_before_number(stream: Stream, kind: str, number: str | None) -> int:
+def _sequence_before_number(kind: str, number: str | None, horizon: int) -> int:
     if number is None:
         raise ValidationException(f"SequenceNumber is required when ShardIteratorType is {kind}")
     sequence = streams.parse_sequence_number(number)
     if sequence is None:
         raise ValidationException(f"Invalid SequenceNumber: {number}")
     before = sequence - 1 if kind == "AT_SEQUENCE_NUMBER" else sequence
-    if before < stream.trimmed_sequence:
+    if before < horizon:
         raise TrimmedDataAccessException
     return before
 
@@ -202,7 +212,7 @@ async def get_records(context: RequestContext, parameters: Mapping[str, Any]) ->
     if stream is None:
         arn = parameters["ShardIterator"].partition("|")[0]
         raise ResourceNotFoundException(f"Requested resource not found: Stream: {arn} not found")
-    if iterator.sequence < stream.trimmed_sequence:
+    if iterator.sequence < _horizon(context, stream):
         raise TrimmedDataAccessException
     limit = min(parameters.get("Limit", MAX_RECORDS), MAX_RECORDS)
     rows, is_at_end = streams.records_of(reader, stream, iterator.sequence, limit=limit, max_bytes=MAX_ANSWER_BYTES)

@@ -22,6 +22,10 @@ _SEQUENCE_NUMBER_BASE = 10**20
 TRIM_CHUNK = 1000
 #: How many bytes of images one call of `records_after` brings, unless a single record has more.
 MAX_BATCH_BYTES = 4 * 1024 * 1024
+#: DynamoDB keeps stream records for 24 hours.
+RETENTION_MS = 24 * 3600 * 1000
+#: SQLite's largest integer.
+MAX_SEQUENCE = 2**63 - 1
 _WRITTEN = RecordsWritten()
 
 _decode_item = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
@@ -37,7 +41,7 @@ def parse_sequence_number(text: str) -> int | None:
     if not (text.isascii() and text.isdigit()):
         return None
     sequence = int(text) - _SEQUENCE_NUMBER_BASE
-    return sequence if 0 <= sequence < 2**63 else None
+    return sequence if 0 <= sequence <= MAX_SEQUENCE else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +229,7 @@ _LAST_SEQUENCE = "SELECT seq FROM sqlite_sequence WHERE name = 'stream_record'"
 _FIRST_SINCE = """SELECT sequence FROM stream_record WHERE stream_id = ? AND created_at_ms >= ?
     ORDER BY sequence LIMIT 1"""
 _LAST_OF_STREAM = "SELECT max(sequence) FROM stream_record WHERE stream_id = ?"
+_LAST_BEFORE = "SELECT max(sequence) FROM stream_record WHERE stream_id = ? AND sequence < ?"
 
 
 def append_record(
@@ -329,6 +334,16 @@ def last_sequence(connection: apsw.Connection) -> int:
 def last_sequence_of(connection: apsw.Connection, stream: Stream) -> int | None:
     """The position of the stream's newest record."""
     return connection.execute(_LAST_OF_STREAM, (stream.id,)).get  # type: ignore[no-any-return]
+
+
+def trim_horizon(connection: apsw.Connection, stream: Stream, before_ms: int) -> int:
+    """The position up to which no record is shown any more: gone, or older than `before_ms` and about to go.
+
+    Records that no app has planned yet are kept longer than they are shown.
+    """
+    first: int | None = connection.execute(_FIRST_SINCE, (stream.id, before_ms)).get
+    last: int | None = connection.execute(_LAST_BEFORE, (stream.id, MAX_SEQUENCE if first is None else first)).get
+    return max(stream.trimmed_sequence, last or 0)
 
 
 def sequence_before(connection: apsw.Connection, stream: Stream, since_ms: int) -> int:
