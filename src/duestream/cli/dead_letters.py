@@ -1,9 +1,10 @@
-"""`duestream dead-letters`: lists, shows, redrives and drops dead letters of a running server."""
+"""`duestream dead-letters`: lists, shows, redrives and drops dead letters, of a running server or of an app on AWS."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, Literal, Protocol
 
 import typer
 
@@ -19,6 +20,7 @@ PAGE = 100
 WIDTH_WITHOUT_TERMINAL = 240
 #: The kinds of letters, in words.
 _KINDS = {"delivery": "delivery", "record": "stream record", "message": "message of another queue"}
+Action = Literal["redrive", "drop"]
 #: What became of a letter, and in which words.
 _DONE = {"redriven": "redriven", "dropped": "dropped", "refused": "left", "in flight": "left", "gone": "not found"}
 
@@ -56,30 +58,116 @@ class Wanted:
         }
 
 
-def list_letters(client: AdminClient, wanted: Wanted, *, limit: int, as_json: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Letters that were found, and whether that is all of them."""
+
+    letters: list[dict[str, Any]]
+    is_all: bool
+
+
+class Box(Protocol):
+    """Where dead letters are.
+
+    Args:
+        notes: what there was to say beside the letters, when they were last asked for.
+    """
+
+    notes: list[str]
+
+    def find(self, wanted: Wanted, limit: int) -> Found:
+        """Up to `limit` letters.
+
+        Raises:
+            Error: it cannot be asked.
+        """
+
+    def show(self, named: str) -> dict[str, Any]:
+        """One letter whole.
+
+        Raises:
+            Error: there is none of that name, or it cannot be asked.
+        """
+
+    def end(
+        self, action: Action, named: Sequence[str] | None, wanted: Wanted, *, dry_run: bool, force: bool
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Redrive or drop letters; answers what became of them, as it goes on.
+
+        Args:
+            action: what is done.
+            named: the letters; None: all that are wanted.
+            wanted: the filters.
+            dry_run: only say what would become of them.
+            force: redrive also what the item asks for no longer.
+
+        Raises:
+            Error: it cannot be done.
+        """
+
+
+class ServerBox:
+    """A running server's."""
+
+    def __init__(self, client: AdminClient) -> None:
+        self._client = client
+        self.notes: list[str] = []
+
+    def find(self, wanted: Wanted, limit: int) -> Found:
+        """See `Box.find`."""
+        letters = list(islice(self._letters(wanted, limit + 1), limit + 1))
+        return Found(letters[:limit], len(letters) <= limit)
+
+    def show(self, named: str) -> dict[str, Any]:
+        """See `Box.show`."""
+        return self._client.get(f"{PATH}/show", {"id": named})
+
+    def end(
+        self, action: Action, named: Sequence[str] | None, wanted: Wanted, *, dry_run: bool, force: bool
+    ) -> Iterator[list[dict[str, Any]]]:
+        """See `Box.end`."""
+        # All numbers first: a redriven letter that fails at once comes back as a new one, which is not meant.
+        ids = [str(letter["id"]) for letter in self._letters(wanted, None)] if named is None else list(named)
+        for start in range(0, len(ids), CHUNK):
+            body: dict[str, Any] = {"ids": ids[start : start + CHUNK], "dry_run": dry_run, "force": force}
+            yield self._client.post(f"{PATH}/{action}", body)["results"]
+
+    def _letters(self, wanted: Wanted, limit: int | None) -> Iterator[dict[str, Any]]:
+        """Letters, page by page; none twice, though a letter may move in its queue between two pages."""
+        asked, seen, token = wanted.asked(), set[int](), None
+        while True:
+            size = PAGE if limit is None else min(PAGE, limit)
+            page = self._client.get(PATH, {**asked, "limit": size, "token": token})
+            for letter in page["letters"]:
+                if letter["id"] not in seen:
+                    seen.add(letter["id"])
+                    yield letter
+            token = page["next_token"]
+            if token is None:
+                return
+
+
+def list_letters(box: Box, wanted: Wanted, *, limit: int, as_json: bool) -> int:
     """Print up to `limit` letters; answers the exit code."""
-    found: list[dict[str, Any]] = []
-    more = False
-    for letter in _letters(client, wanted, limit + 1):
-        more = len(found) == limit
-        if more:
-            break
-        found.append(letter)
+    found = box.find(wanted, limit)
     if as_json:
-        typer.echo(json.dumps({"letters": found, "is_all": not more}, ensure_ascii=False))
+        more = {"notes": box.notes} if box.notes else {}
+        typer.echo(json.dumps({"letters": found.letters, "is_all": found.is_all, **more}, ensure_ascii=False))
         return 0
-    if not found:
+    if found.letters:
+        _print_table(found.letters)
+        shown = len(found.letters)
+        typer.echo(_count(shown) if found.is_all else f"the first {shown} dead letters; --limit shows more")
+    else:
         typer.echo("no dead letters" + (" match" if wanted else ""))
-        return 0
-    _print_table(found)
-    count = f"the first {len(found)} dead letters; --limit shows more" if more else _count(len(found))
-    typer.echo(count)
+    for note in box.notes:
+        typer.echo(note)
     return 0
 
 
-def show_letter(client: AdminClient, named: str, *, as_json: bool) -> int:
+def show_letter(box: Box, named: str, *, as_json: bool) -> int:
     """Print one letter with its history; answers the exit code."""
-    letter = client.get(f"{PATH}/show", {"id": named})
+    letter = box.show(named)
     if as_json:
         typer.echo(json.dumps(letter, ensure_ascii=False))
         return 0
@@ -89,8 +177,8 @@ def show_letter(client: AdminClient, named: str, *, as_json: bool) -> int:
 
 
 def end_letters(
-    client: AdminClient,
-    action: str,
+    box: Box,
+    action: Action,
     named: Sequence[str],
     wanted: Wanted,
     *,
@@ -103,7 +191,7 @@ def end_letters(
 
     Args:
         action: ``redrive`` or ``drop``.
-        named: their numbers; none with `take_all`.
+        named: their numbers or ids; none with `take_all`.
 
     Raises:
         SettingsError: neither or both were said, or filters without `take_all`.
@@ -112,37 +200,21 @@ def end_letters(
         raise SettingsError(f"name the letters to {action}, or say --all (and not both)")
     if wanted and not take_all:
         raise SettingsError("filters choose among all letters: say --all with them")
-    # All numbers first: a redriven letter that fails at once comes back as a new one, which is not meant.
-    ids = [str(letter["id"]) for letter in _letters(client, wanted, None)] if take_all else list(dict.fromkeys(named))
     results: list[dict[str, Any]] = []
-    for start in range(0, len(ids), CHUNK):
-        body: dict[str, Any] = {"ids": ids[start : start + CHUNK], "dry_run": dry_run, "force": force}
-        ended = client.post(f"{PATH}/{action}", body)["results"]
+    ids = None if take_all else list(dict.fromkeys(named))
+    for ended in box.end(action, ids, wanted, dry_run=dry_run, force=force):
         results += ended
         if not as_json:
             for one in ended:
                 typer.echo(_ended(one, dry_run=dry_run))
     if as_json:
-        typer.echo(json.dumps({"dry_run": dry_run, "results": results}, ensure_ascii=False))
+        more = {"notes": box.notes} if box.notes else {}
+        typer.echo(json.dumps({"dry_run": dry_run, "results": results, **more}, ensure_ascii=False))
     else:
-        typer.echo(_summary(results, dry_run=dry_run))
+        for line in (_summary(results, dry_run=dry_run), *box.notes):
+            typer.echo(line)
     left = {"refused"} if take_all else {"refused", "gone", "in flight"}
     return int(any(one["result"] in left for one in results))
-
-
-def _letters(client: AdminClient, wanted: Wanted, limit: int | None) -> Iterator[dict[str, Any]]:
-    """Letters, page by page; none twice, though a letter may move in its queue between two pages."""
-    asked, seen, token = wanted.asked(), set[int](), None
-    while True:
-        size = PAGE if limit is None else min(PAGE, limit)
-        page = client.get(PATH, {**asked, "limit": size, "token": token})
-        for letter in page["letters"]:
-            if letter["id"] not in seen:
-                seen.add(letter["id"])
-                yield letter
-        token = page["next_token"]
-        if token is None:
-            return
 
 
 def _print_table(letters: Iterable[Mapping[str, Any]]) -> None:
@@ -189,6 +261,7 @@ def _shown(letter: Mapping[str, Any]) -> Iterator[str]:
         ("visible again at", letter.get("visible_at")),
         ("delivery id", letter.get("delivery_id")),
         ("redrives", letter.get("redrives")),
+        ("redrive of", letter.get("redrive_of")),
         ("message id", letter["message_id"]),
     ):
         if value:

@@ -10,8 +10,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from duestream.cli.letters_entry import DEFAULT_ENDPOINT_URL, EndpointUrl, letters
-from duestream.cli.stack_entry import stack
+from duestream.cli.letters_entry import AppOption, EndpointUrl, letters
+from duestream.cli.stack_entry import Profile, Region, stack
 from duestream.cli.upkeep_entry import upkeep
 from duestream.errors import Error, RuleError, SettingsError
 from duestream.version import __version__
@@ -65,6 +65,7 @@ WHY_EXAMPLES = """
 Examples:
   duestream why Appointment-Table PK=42,SK=2030-01-01
   duestream why Offers '{"id": 7}' --json
+  duestream why Appointment-Table PK=42,SK=1 --app appointments.py --region eu-central-1
 """
 
 # add_completion: it would add two options that change the reader's shell files.
@@ -244,19 +245,23 @@ def demo(
 @cli.command(
     epilog=WHY_EXAMPLES,
     short_help="Why an item was, was not, or will be delivered.",
-    help="Ask a running server, for each rule, why an item was, was not, or will be delivered. Exits with 1 if "
-    "nothing is known of the item.",
+    help="Ask a running server, or AWS if an app is named, for each rule, why an item was, was not, or will be "
+    "delivered. Exits with 1 if nothing is known of the item.",
 )
 def why(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="The item's table.")],
     key: Annotated[str, typer.Argument(metavar="KEY", help="The item's key: PK=..,SK=.. or JSON.")],
     json: Json = False,
-    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT_URL,
+    app: AppOption = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
 ) -> int:
-    from duestream.cli.admin_client import AdminClient  # noqa: PLC0415 - lazy: see above
+    from duestream.cli.letters_door import who_answers  # noqa: PLC0415 - lazy: see above
     from duestream.cli.why import tell_why  # noqa: PLC0415
 
-    return tell_why(AdminClient(endpoint_url), table, key, as_json=json)
+    answering = who_answers(app, endpoint_url=endpoint_url, region=region, profile=profile)
+    return tell_why(answering, table, key, as_json=json)
 
 
 cli.add_typer(letters, name="dead-letters")

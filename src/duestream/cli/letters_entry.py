@@ -1,8 +1,14 @@
 """The options of `duestream dead-letters`. What the commands do is in dead_letters.py, imported when one runs."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from duestream.cli.stack_entry import Profile, Region
+from duestream.errors import SettingsError
+
+if TYPE_CHECKING:
+    from duestream.cli.dead_letters import Box
 
 LIST_EXAMPLES = """
 \b
@@ -13,21 +19,28 @@ Examples:
   duestream dead-letters redrive 17 18
   duestream dead-letters redrive --all --error NonExistentQueue --dry-run
   duestream dead-letters drop --all --kind record --older-than 7d
+\b
+On AWS:
+  duestream dead-letters list appointments.py --region eu-central-1
+  duestream dead-letters redrive --app appointments.py --all --rule reminder
 """
 
 EndpointUrl = Annotated[
-    str,
+    str | None,
     typer.Option(
         envvar="AWS_ENDPOINT_URL",
         metavar="URL",
-        help="The running server. Requests are signed if there are credentials.",
+        help="The running server, else http://127.0.0.1:8787; with an app, what is asked instead of AWS. Requests are "
+        "signed if there are credentials.",
     ),
 ]
-DEFAULT_ENDPOINT_URL = "http://127.0.0.1:8787"
+AppOption = Annotated[
+    str | None, typer.Option(metavar="APP", help="The rule file of an app on AWS, which is asked instead of a server.")
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 _All = Annotated[bool, typer.Option("--all", help="All that the filters leave.")]
-_Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Numbers, as `list` shows them.")]
+_Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Numbers or message ids, as `list` shows them.")]
 _Rule = Annotated[str | None, typer.Option(metavar="NAME", help="Those of this rule.")]
 _Error = Annotated[str | None, typer.Option(metavar="TEXT", help="Those with this text in the error's code or words.")]
 _Older = Annotated[str | None, typer.Option(metavar="AGE", help="Those given up longer ago: 90s, 15m, 2h, 7d.")]
@@ -44,6 +57,12 @@ _Table = Annotated[str | None, typer.Option(metavar="NAME", help="Those of this 
 letters = typer.Typer(rich_markup_mode=None)
 
 
+def _box(app: str | None, endpoint_url: str | None, region: str | None, profile: str | None) -> "Box":
+    from duestream.cli.letters_door import open_box  # noqa: PLC0415 - lazy: boto3 is not needed for --help
+
+    return open_box(app, endpoint_url=endpoint_url, region=region, profile=profile)
+
+
 @letters.callback(
     invoke_without_command=True,
     help="Look at what was given up, deliver it again, or let it go.",
@@ -58,6 +77,9 @@ def _letters(context: typer.Context) -> None:
 
 @letters.command("list", help="List dead letters: failed deliveries, and stream records that no rule could digest.")
 def list_(
+    app_file: Annotated[
+        str | None, typer.Argument(metavar="[APP]", help="The rule file of an app on AWS; without one, a server's.")
+    ] = None,
     rule: _Rule = None,
     error: _Error = None,
     older_than: _Older = None,
@@ -66,25 +88,33 @@ def list_(
     table: _Table = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many to show at the most.")] = 100,
     json: _Json = False,
-    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT_URL,
+    app: AppOption = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
 ) -> int:
     from duestream.cli import dead_letters  # noqa: PLC0415 - lazy: see above
-    from duestream.cli.admin_client import AdminClient  # noqa: PLC0415
 
+    if app is not None and app_file is not None:
+        raise SettingsError("name the app once")
     wanted = dead_letters.Wanted(rule, error, older_than, newer_than, kind, table)
-    return dead_letters.list_letters(AdminClient(endpoint_url), wanted, limit=limit, as_json=json)
+    return dead_letters.list_letters(
+        _box(app or app_file, endpoint_url, region, profile), wanted, limit=limit, as_json=json
+    )
 
 
 @letters.command(help="Show one dead letter whole, and what happened before and after it.")
 def show(
     letter: Annotated[str, typer.Argument(metavar="ID", help="Its number, or its SQS message id.")],
     json: _Json = False,
-    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT_URL,
+    app: AppOption = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
 ) -> int:
     from duestream.cli import dead_letters  # noqa: PLC0415 - lazy: see above
-    from duestream.cli.admin_client import AdminClient  # noqa: PLC0415
 
-    return dead_letters.show_letter(AdminClient(endpoint_url), letter, as_json=json)
+    return dead_letters.show_letter(_box(app, endpoint_url, region, profile), letter, as_json=json)
 
 
 @letters.command(help="Deliver failed deliveries again, now; plan stream records again, by the rules as they are.")
@@ -102,13 +132,15 @@ def redrive(
     ] = False,
     dry_run: _DryRun = False,
     json: _Json = False,
-    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT_URL,
+    app: AppOption = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
 ) -> int:
     from duestream.cli import dead_letters  # noqa: PLC0415 - lazy: see above
-    from duestream.cli.admin_client import AdminClient  # noqa: PLC0415
 
     return dead_letters.end_letters(
-        AdminClient(endpoint_url),
+        _box(app, endpoint_url, region, profile),
         "redrive",
         ids or [],
         dead_letters.Wanted(rule, error, older_than, newer_than, kind, table),
@@ -131,13 +163,15 @@ def drop(
     table: _Table = None,
     dry_run: _DryRun = False,
     json: _Json = False,
-    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT_URL,
+    app: AppOption = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
 ) -> int:
     from duestream.cli import dead_letters  # noqa: PLC0415 - lazy: see above
-    from duestream.cli.admin_client import AdminClient  # noqa: PLC0415
 
     return dead_letters.end_letters(
-        AdminClient(endpoint_url),
+        _box(app, endpoint_url, region, profile),
         "drop",
         ids or [],
         dead_letters.Wanted(rule, error, older_than, newer_than, kind, table),

@@ -47,9 +47,7 @@ def sentences(rule: Mapping[str, Any], *, caught_up: bool, now_ms: int) -> list[
 def _pending(pending: Mapping[str, Any], rule: Mapping[str, Any], now_ms: int) -> str:
     is_next = not pending["is_apart"] and not str(pending["expression"]).startswith("at(")
     recurs = f"{pending['expression']}, next " if is_next else ""
-    when = (
-        f"{recurs}due {pending['due_at']} ({_distance(pending['due_at_ms'] - now_ms)}), {_call(pending['target_arn'])}"
-    )
+    when = f"{recurs}due {pending['due_at']} ({distance(pending['due_at_ms'] - now_ms)}), {call_words(pending['target_arn'])}"
     if not rule["is_loaded"]:
         return f"Waits, {when}: the app that is loaded has no rule {rule['rule']}, and nobody else delivers for it."
     if pending["state"] != "ENABLED":
@@ -60,7 +58,7 @@ def _pending(pending: Mapping[str, Any], rule: Mapping[str, Any], now_ms: int) -
         return f"{verb}{again}: {when}; no attempt has failed yet."
     if pending["last_failure"] is None:
         return f"Is being delivered{again}: {when}; attempt {pending['attempts']} was begun."
-    made, why = _times(pending["attempts"], "attempt"), _bare(pending["last_failure"])
+    made, why = times(pending["attempts"], "attempt"), bare(pending["last_failure"])
     return (
         f"Is being tried{again}: {when}; {made} made; the last one failed with {why}. "
         f"The next one is at {pending['next_attempt_at']}."
@@ -76,32 +74,40 @@ def _why_nothing_comes(
     now_ms: int,
 ) -> list[str]:
     """Why there is no schedule that has anything to come."""
-    state = said["state"]
-    if state == "no item":
-        return ["Nothing is to come: the item is not there."]
-    if state in _NOT_WANTED:
-        why = _NOT_WANTED[state].format(attribute=rule["attribute"], reason=_bare(said.get("reason")))
-        return [f"Nothing is to come: {why}."]
-    if state != "wanted":
+    nothing = nothing_wanted(rule, said)
+    if nothing is not None:
+        return [nothing]
+    if said["state"] != "wanted":
         return [f"Nothing is to come: the app that is loaded has no rule {rule['rule']}."]
     if said["due_at_ms"] is None:
         asked = f"The item asks for {said['expression']} in {said['timezone']}"
         if not caught_up:
             return [f"{asked}; planning has not come to its last write yet."]
         return [f"{asked}, which has no occurrence to come."]
-    when = f"{said['due_at']} ({_distance(said['due_at_ms'] - now_ms)})"
+    when = f"{said['due_at']} ({distance(said['due_at_ms'] - now_ms)})"
     if not caught_up:
         return [f"The item asks for {when}; planning has not come to its last write yet."]
     if _is_done(said["due_at_ms"], traces):
         return []
     if "sweep" in said:
-        return [_sweep(said["sweep"], when)]
+        return [sweep_words(said["sweep"], when)]
     if said["due_at_ms"] <= now_ms and any(trace["outcomes"] for trace in traces):
         return [f"The item asks for {when}, which was past; what came of it stands below."]
     return [f"The item asks for {when}, but nothing is pending and nothing is on record. {_NOT_PLANNED}"]
 
 
-def _sweep(sweep: Mapping[str, Any], when: str) -> str:
+def nothing_wanted(rule: Mapping[str, Any], said: Mapping[str, Any]) -> str | None:
+    """Why an item asks for nothing; None: it does ask, or its rule is not loaded."""
+    state = said["state"]
+    if state == "no item":
+        return "Nothing is to come: the item is not there."
+    if state not in _NOT_WANTED:
+        return None
+    why = _NOT_WANTED[state].format(attribute=rule["attribute"], reason=bare(said.get("reason")))
+    return f"Nothing is to come: {why}."
+
+
+def sweep_words(sweep: Mapping[str, Any], when: str) -> str:
     """What an index says of an item that is to be swept."""
     name, index = sweep["shard_attribute"], sweep["index"]
     if sweep["shard"] is None:
@@ -123,29 +129,29 @@ def _outcomes(trace: Mapping[str, Any]) -> list[str]:
     told = []
     for outcome in reversed(trace["outcomes"][-3:]):
         due = f"due {outcome['due_at']}"
-        because = f": {_bare(outcome['reason'])}" if outcome["reason"] else ""
+        because = f": {bare(outcome['reason'])}" if outcome["reason"] else ""
         match outcome["kind"]:
             case "delivered":
-                late = _length(outcome["lateness_ms"])
-                attempts = _times(outcome["attempts"], "attempt")
+                late = length(outcome["lateness_ms"])
+                attempts = times(outcome["attempts"], "attempt")
                 told.append(f"Was delivered at {outcome['ended_at']}, {late} late ({due}; {attempts}){because}.")
             case "skipped":
                 told.append(f"Was skipped at {outcome['ended_at']} ({due}){because}.")
             case "dead_lettered":
-                attempts = _times(outcome["attempts"], "attempt")
+                attempts = times(outcome["attempts"], "attempt")
                 told.append(f"Was given up at {outcome['ended_at']} after {attempts} ({due}){because}.")
             case "missed":
                 told.append(f"Was missed{because}.")
             case _:
                 told.append(f"Was dropped at {outcome['ended_at']}, and is in no queue ({due}){because}.")
     if len(trace["outcomes"]) > len(told):
-        told.append(f"Before that, {_times(len(trace['outcomes']) - len(told), 'outcome')} more (see --json).")
+        told.append(f"Before that, {times(len(trace['outcomes']) - len(told), 'outcome')} more (see --json).")
     return told
 
 
 def _letter(letter: Mapping[str, Any]) -> str:
     # A delivery's reason stands in its outcome; a record has none.
-    why = "" if letter["kind"] == "delivery" else f", a stream record: {_bare(letter['reason'])}"
+    why = "" if letter["kind"] == "delivery" else f", a stream record: {bare(letter['reason'])}"
     told = f"Dead letter {letter['id']} of {letter['at']}{why}."
     match letter["state"]:
         case "waiting":
@@ -155,20 +161,22 @@ def _letter(letter: Mapping[str, Any]) -> str:
         case "redriven":
             return f"{told} It was redriven at {letter['ended_at']}, as {letter['ended_reason']}."
         case "dropped":
-            return f"{told} It was dropped at {letter['ended_at']}: {_bare(letter['ended_reason'])}."
+            return f"{told} It was dropped at {letter['ended_at']}: {bare(letter['ended_reason'])}."
         case state:
             return f"{told} It was in {letter['queue']}: {state}."
 
 
-def _times(count: int, noun: str) -> str:
+def times(count: int, noun: str) -> str:
+    """``1 attempt``, ``2 attempts``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _distance(milliseconds: int) -> str:
-    return f"in {_length(milliseconds)}" if milliseconds >= 0 else f"{_length(-milliseconds)} ago"
+def distance(milliseconds: int) -> str:
+    """``in 2 h``, ``3 min ago``."""
+    return f"in {length(milliseconds)}" if milliseconds >= 0 else f"{length(-milliseconds)} ago"
 
 
-def _length(milliseconds: int) -> str:
+def length(milliseconds: int) -> str:
     """A length of time, in the unit that reads well."""
     for size, unit in _MANY_MS:
         if milliseconds >= 2 * size:
@@ -176,12 +184,12 @@ def _length(milliseconds: int) -> str:
     return f"{milliseconds} ms"
 
 
-def _bare(reason: str | None) -> str:
+def bare(reason: str | None) -> str:
     """A reason without its full stop, as a part of a sentence."""
     return (reason or "").removesuffix(".")
 
 
-def _call(target_arn: str | None) -> str:
+def call_words(target_arn: str | None) -> str:
     """What is called: ``by ses:sendEmail``, ``by sqs reminders``, or by the ARN."""
     arn = target_arn or ""
     call = arn.partition(":aws-sdk:")[2]
