@@ -1,6 +1,7 @@
 """DynamoDB: tables and items."""
 
 from duestream.local.services.context import Operation
+from duestream.local.services.dynamodb.absent_features import ABSENT_FEATURES
 from duestream.local.services.dynamodb.batches import batch_get_item, batch_write_item
 from duestream.local.services.dynamodb.continuous_backups import (
     describe_continuous_backups,
@@ -32,6 +33,7 @@ from duestream.local.services.dynamodb.upkeep import resume_table_upkeep, stop_t
 __all__ = ["OPERATIONS", "resume_table_upkeep", "stop_table_upkeep"]
 
 OPERATIONS: dict[str, Operation] = {
+    **ABSENT_FEATURES,
     "BatchExecuteStatement": batch_execute_statement,
     "BatchGetItem": batch_get_item,
     "BatchWriteItem": batch_write_item,

@@ -117,7 +117,7 @@ def _tagged_table(connection: Any, arn: str) -> Table:
     _, _, resource = arn.partition(":table/")
     table = tables.get_table(connection, resource)
     if table is None:
-        raise ResourceNotFoundException(f"Requested resource not found: ResourcArn: {arn} not found")
+        raise ResourceNotFoundException(f"Requested resource not found: ResourceArn: {arn} not found")
     return table
 
 

@@ -257,7 +257,7 @@ def test_tags_are_added_replaced_and_removed(dynamodb_call: Any) -> None:
     missing = ARN + "x"
     assert (
         dynamodb_call.refusal("ListTagsOfResource", ResourceArn=missing)
-        == f"ResourceNotFoundException: Requested resource not found: ResourcArn: {missing} not found"
+        == f"ResourceNotFoundException: Requested resource not found: ResourceArn: {missing} not found"
     )
     many = [{"Key": str(number), "Value": ""} for number in range(50)]
     assert (
