@@ -12,7 +12,7 @@ import boto3
 import pytest
 from tests.integration.conftest import REGION, RunningServer
 
-from duestream import App, QueueMessage
+from duestream import App, QueueMessage, Sweep
 from duestream.aws.settings import Settings
 from duestream.aws.stack.session import Access
 from duestream.aws.upkeep.backfill import TableProgress, backfill, scheduled_tables
@@ -23,7 +23,7 @@ from duestream.aws.upkeep.scanning import Progress
 from duestream.cli.admin_client import AdminClient
 from duestream.cli.local_keeper import ServerKeeper
 from duestream.clock import ManualClock
-from duestream.core.schedule import Place
+from duestream.core.schedule import Place, schedule_name
 from duestream.errors import Error, RuleError
 
 pytestmark = pytest.mark.slow
@@ -255,6 +255,37 @@ def test_an_interrupted_backfill_goes_on_where_it_stopped(
     assert counts["items"] == 257
     assert len(tended.schedules()) == counts["pending"]
     assert not path.exists()
+
+
+@pytest.mark.parametrize("tended", ["scheduler"], indirect=True)
+def test_schedules_of_another_tables_rule_of_the_same_name_are_no_orphans(tended: Tended) -> None:
+    tended.app.table("Visits", partition_key="id").rule("STARTS_AT", QueueMessage("visits"), name="reminder")
+    assert [table.name for table in scheduled_tables(tended.app)] == [TABLE, "Visits"]
+    tended.backfill()
+    name = next(name for name in tended.schedules() if name.startswith("reminder-"))
+    found = tended.scheduler.get_schedule(GroupName="clinic", Name=name)
+    members = ("GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target")
+    of_a_visit = schedule_name("Visits", "reminder", {"id": {"S": "1"}})
+    tended.scheduler.create_schedule(Name=of_a_visit, **{member: found[member] for member in members})
+    tended.clock.tick(timedelta(minutes=5))
+    assert tended.reconcile(mend=True).findings == (), "only the appointments were looked through"
+    assert of_a_visit in tended.schedules()
+
+
+@pytest.mark.parametrize("tended", ["scheduler"], indirect=True)
+def test_schedules_of_a_rule_that_sweeps_now_are_orphans(tended: Tended) -> None:
+    tended.backfill()
+    changed = App("clinic")
+    table = changed.table(TABLE, partition_key="id")
+    table.rule("STARTS_AT", QueueMessage("reminders"), name="reminder", via=Sweep("ByStart"))
+    table.rule("STARTS_AT", QueueMessage("reminders"), name="another")
+    tended.app = changed
+    tended.clock.tick(timedelta(minutes=5))
+    told = {(finding.rule, finding.detail) for finding in tended.reconcile().findings if finding.kind == "orphaned"}
+    assert told == {
+        ("reminder", "rule reminder sweeps an index and makes no schedules"),
+        ("day_before", "the app has no rule day_before"),
+    }
 
 
 def test_an_app_that_makes_no_schedules_has_nothing_to_backfill() -> None:

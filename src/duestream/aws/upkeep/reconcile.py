@@ -12,6 +12,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,7 +26,7 @@ from duestream.aws.upkeep.scanning import PAGE_ITEMS, Progress, scan
 from duestream.core.app import App
 from duestream.core.expected import expected_of
 from duestream.core.record import Item
-from duestream.core.rule import TableDeclaration
+from duestream.core.rule import Rule, TableDeclaration
 from duestream.core.schedule import Place
 
 #: Clocks disagree, and a schedule may be put a little before its write is told.
@@ -89,17 +90,23 @@ class Reconciler:
         with tempfile.TemporaryDirectory(prefix="duestream-reconcile-") as folder, closing(_Wanted(folder)) as wanted:
             counts = self._scan(tables, segments, wanted)
             counts["listed"] = self._list(wanted, {rule.name for table in tables for rule in self._rules(table)})
+            # A name tells its rule and not its table, and rules of several tables may have one name.
+            looked_through = {table.name for table in tables}
+            others = {rule.name for rule in self._scheduled_rules() if rule.table.name not in looked_through}
             findings = list(self._look(tables, wanted, mend=mend, compare=compare))
             known = {(finding.kind, finding.name) for finding in findings}
             findings += (
                 orphan
-                for orphan in self._orphans(wanted, began_at, mend=mend)
+                for orphan in self._orphans(wanted, began_at, others, mend=mend)
                 if ("orphaned", orphan.name) not in known
             )
         return Reconciled(tuple(findings), counts)
 
-    def _rules(self, table: TableDeclaration) -> list[Any]:
-        return [rule for rule in self._app.rules_of(table.name) if rule.via is None]
+    def _rules(self, table: TableDeclaration) -> list[Rule]:
+        return [rule for rule in self._scheduled_rules() if rule.table.name == table.name]
+
+    def _scheduled_rules(self) -> Iterator[Rule]:
+        return (rule for rule in self._app.rules if rule.via is None)
 
     def _scan(self, tables: Sequence[TableDeclaration], segments: int, wanted: "_Wanted") -> dict[str, int]:
         progress = Progress(None, {})
@@ -125,12 +132,12 @@ class Reconciler:
 
     def _list(self, wanted: "_Wanted", rules: set[str]) -> int:
         """Note which schedules there are; those of no rule of ours are passed over."""
-        all_rules = {rule.name for rule in self._app.rules}
+        all_rules = {rule.name for rule in self._scheduled_rules()}
         listed = 0
         for schedule in self._group.list_all():
             name = schedule["Name"]
             rule = rule_of_name(name)
-            # A rule that the app does not have (any more) has orphans only.
+            # A rule that the app does not have (any more), or that sweeps now, has orphans only.
             if rule is not None and (rule in rules or rule not in all_rules):
                 wanted.found(name)
                 listed += 1
@@ -148,15 +155,23 @@ class Reconciler:
                 looked += len(keys)
                 self._tell("looking at items", looked)
 
-    def _orphans(self, wanted: "_Wanted", began_at: datetime, *, mend: bool) -> Iterator[Finding]:
-        all_rules = {rule.name for rule in self._app.rules}
+    def _orphans(
+        self, wanted: "_Wanted", began_at: datetime, others: AbstractSet[str], *, mend: bool
+    ) -> Iterator[Finding]:
+        """What nothing wants; of a rule among `others`, an item that nobody has looked at may want it."""
+        scheduled = {rule.name for rule in self._scheduled_rules()}
+        swept = {rule.name for rule in self._app.rules} - scheduled
         for number, name in enumerate(wanted.not_wanted(), start=1):
             self._tell("looking at what nothing wants", number)
+            rule = rule_of_name(name) or ""
+            if rule in others:
+                continue
             found = self._group.get(name)
             if found is None or _touched_at(found) > began_at - MARGIN:
                 continue
-            rule = rule_of_name(name) or ""
-            detail = "no item wants it" if rule in all_rules else f"the app has no rule {rule}"
+            detail = "no item wants it" if rule in scheduled else f"the app has no rule {rule}"
+            if rule in swept:
+                detail = f"rule {rule} sweeps an index and makes no schedules"
             if mend:
                 self._group.delete(name)
             yield Finding("orphaned", name, rule, None, None, detail, mend)
