@@ -54,6 +54,7 @@ class DeadLetterQueues:
         app_name: the app's.
         hold_seconds: how long letters are held at the most.
         max_looked_at: how many letters of a queue are looked at in one go.
+        wait_seconds: how long each receive waits for letters.
     """
 
     def __init__(
@@ -63,9 +64,10 @@ class DeadLetterQueues:
         *,
         hold_seconds: int = HOLD_SECONDS,
         max_looked_at: int = MAX_LOOKED_AT,
+        wait_seconds: int = WAIT_SECONDS,
     ) -> None:
         self._access, self._app_name = access, app_name
-        self._hold_seconds, self._max_looked_at = hold_seconds, max_looked_at
+        self._hold_seconds, self._max_looked_at, self._wait_seconds = hold_seconds, max_looked_at, wait_seconds
         self._urls: dict[str, str] = {}
         self._held: dict[str, Letter] = {}
         self._lock = threading.Lock()
@@ -161,7 +163,7 @@ class DeadLetterQueues:
             QueueUrl=url,
             MaxNumberOfMessages=BATCH,
             VisibilityTimeout=self._hold_seconds,
-            WaitTimeSeconds=WAIT_SECONDS,
+            WaitTimeSeconds=self._wait_seconds,
             AttributeNames=["All"],
             MessageAttributeNames=["All"],
         )

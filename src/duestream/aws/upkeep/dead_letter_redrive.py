@@ -203,8 +203,7 @@ class Redriver:
         if refusal is not None:
             return _refused(letter, f"{refusal.kind}: {refusal.reason}")
         if not dry_run:
-            self._put([one for one in operations if isinstance(one, PutSchedule)])
-            self._keeper.look_again(table, [key], mend=True)
+            self._bring_up_to_date(table, {_text(key): image}, operations)
         if image is None:
             return Redriven(letter.message_id, "dropped", "the item is gone")
         if not is_as_it_was:
@@ -254,32 +253,47 @@ class Redriver:
         coalesced = coalesce(records)
         keys = [record.keys for record in coalesced]
         items = {_text(_key_of(table, item)): item for item in read_items(self._access, table.name, keys)}
-        late: list[PutSchedule] = []
-        undigested: list[DeadLetterRecord] = []
-        now = self._now()
+        as_it_was = {_text(record.keys): items.get(_text(record.keys)) for record in coalesced}
+        asked: list[Operation] = []
         for record in coalesced:
-            if items.get(_text(record.keys)) != record.new_image:
-                continue  # newer records count
-            with self._rules:
-                operations = plan(record, self._app.rules_of(table.name), now=now, place=self._settings.place)
-            late += [one for one in operations if isinstance(one, PutSchedule) and one.schedule.due_at <= now]
-            undigested += [one for one in operations if isinstance(one, DeadLetterRecord)]
+            if as_it_was[_text(record.keys)] == record.new_image:  # otherwise newer records count
+                with self._rules:
+                    rules, place = self._app.rules_of(table.name), self._settings.place
+                    asked += plan(record, rules, now=self._now(), place=place)
+        undigested = [one for one in asked if isinstance(one, DeadLetterRecord)]
         if not dry_run:
             for undigestible in undigested:  # letters of their own, as the stream function would have sent
                 self._send_record(undigestible)
-            self._put(late)
-            self._keeper.look_again(table, keys, mend=True)
+            self._bring_up_to_date(table, as_it_was, asked)
         told = f"{len(records)} records of {len(keys)} items, which are up to date now"
         if undigested:
             told += f"; rules cannot digest {len(undigested)}, which are letters of their own now"
         return Redriven(letter.message_id, "redriven", told)
 
-    def _put(self, puts: Sequence[PutSchedule]) -> None:
-        for put in puts:
-            schedule = put.schedule
-            rule = self._rule_of(schedule.table_name, schedule.rule)
-            self._group.turn()
-            self._steady.put(schedule, rule, deadline=self._group.deadline())
+    def _bring_up_to_date(
+        self, table: TableDeclaration, as_it_was: Mapping[str, Item | None], asked: Sequence[Operation]
+    ) -> None:
+        """Have items' schedules as they ask for them now, and deliver what was to be delivered meanwhile.
+
+        Args:
+            table: the items'.
+            as_it_was: the items that were planned, by the texts of their keys.
+            asked: what was planned.
+
+        Raises:
+            Error: it is not known to be done.
+        """
+        keys: list[Item] = [json.loads(text) for text in as_it_was]
+        self._keeper.look_again(table, keys, mend=True)
+        for put in asked:  # what is ahead is there now
+            if isinstance(put, PutSchedule) and put.schedule.recurrence is None and put.schedule.due_at <= self._now():
+                rule = self._rule_of(put.schedule.table_name, put.schedule.rule)
+                self._group.turn()
+                self._steady.put(put.schedule, rule, deadline=self._group.deadline())
+        as_it_is = {_text(_key_of(table, item)): item for item in read_items(self._access, table.name, keys)}
+        changed = [key for key in keys if as_it_is.get(_text(key)) != as_it_was[_text(key)]]
+        if changed:
+            self._keeper.look_again(table, changed, mend=True)
 
     def _send_record(self, undigestible: DeadLetterRecord) -> None:
         with told_plainly(self._access):
