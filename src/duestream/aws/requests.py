@@ -14,7 +14,7 @@ from typing import Any
 from duestream.core.json_text import json_text, moment_text
 from duestream.core.recurrence import ON_TIME, Rate, Recurrence, Series
 from duestream.core.rule import Rule, when_due_function
-from duestream.core.schedule import Schedule, at_expression
+from duestream.core.schedule import Schedule, at_expression, whole_second
 from duestream.core.schedule_expression import series_of
 from duestream.core.target import HTTP_DESTINATION, SCHEDULED_TIME
 
@@ -122,11 +122,11 @@ def _when(schedule: Schedule, now: datetime | None) -> dict[str, Any]:
     }
     start = recurrence.start if now is None else _start(schedule, now)
     if start is not None:
-        request["StartDate"] = start = _whole_second(start)
+        request["StartDate"] = start = whole_second(start.astimezone(UTC))
     if recurrence.end is not None:
-        end = _whole_second(recurrence.end)
+        end = whole_second(recurrence.end.astimezone(UTC))
         # "The StartDate you specify must come before the EndDate."
-        request["EndDate"] = end if start is None else max(end, start + _SECOND)
+        request["EndDate"] = end if start is None or end > start else start + _SECOND
     return request
 
 
@@ -178,9 +178,3 @@ def _due_input(schedule: Schedule) -> str:
             "Target": target_number(schedule),
         }
     )
-
-
-def _whole_second(moment: datetime) -> datetime:
-    """In UTC; a fraction of a second is rounded up, so that nothing is early."""
-    moment = moment.astimezone(UTC)
-    return moment if not moment.microsecond else moment.replace(microsecond=0) + _SECOND

@@ -104,13 +104,16 @@ class SteadySchedules:
 
         def once(seconds: float) -> None:
             now = self._now()  # of each try: a moment that was ahead may be past by now
-            request = schedule_request(
-                schedule,
-                rule=rule,
-                execution_role_arn=self._execution_role_arn,
-                when_due_arn=self._when_due_arn,
-                now=now,
-            )
+            try:
+                request = schedule_request(
+                    schedule,
+                    rule=rule,
+                    execution_role_arn=self._execution_role_arn,
+                    when_due_arn=self._when_due_arn,
+                    now=now,
+                )
+            except OverflowError as error:
+                raise CallError("ValidationException", f"it leads out of the calendar: {error}") from error
             if call == "create":
                 self._schedules.create(request, seconds=seconds)
             else:

@@ -69,7 +69,7 @@ class Series:
     def next_after(self, after: datetime) -> datetime | None:
         """The first occurrence later than `after`; None: there is none any more."""
         until = self.end if self.end is not None else _LAST_MOMENT
-        after = max(after, self.start - _MICROSECOND)
+        after = max(after, _just_before(self.start))
         if isinstance(self.recurs, Cron):
             return self.recurs.next_after(after, self.zone, until)
         steps = (after - self.start) // self.recurs.interval + 1
@@ -81,12 +81,12 @@ class Series:
 
     def first_from(self, moment: datetime) -> datetime | None:
         """The first occurrence at this moment or later."""
-        return self.next_after(moment - _MICROSECOND)
+        return self.next_after(_just_before(moment))
 
     def count(self, after: datetime, until: datetime) -> int:
         """How many occurrences are later than `after` and not later than `until`."""
         until = until if self.end is None else min(until, self.end)
-        after = max(after, self.start - _MICROSECOND)
+        after = max(after, _just_before(self.start))
         if until <= after:
             return 0
         if isinstance(self.recurs, Cron):
@@ -137,6 +137,13 @@ class Series:
         if policy == "skip" and now - last > on_time:
             return CaughtUp(None, more + 1)
         return CaughtUp(last, more)
+
+
+def _just_before(moment: datetime) -> datetime:
+    try:
+        return moment - _MICROSECOND
+    except OverflowError:  # the calendar begins with it
+        return moment
 
 
 @dataclass(frozen=True, slots=True)

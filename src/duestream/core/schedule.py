@@ -100,6 +100,15 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 def at_expression(due_at: datetime) -> str:
     """``at(yyyy-mm-ddThh:mm:ss)`` in UTC; a fraction of a second is rounded up, so that nothing is early."""
-    if due_at.microsecond:
-        due_at = due_at.replace(microsecond=0) + timedelta(seconds=1)
-    return f"at({due_at.isoformat()[:19]})"
+    return f"at({whole_second(due_at).isoformat()[:19]})"
+
+
+def whole_second(moment: datetime) -> datetime:
+    """The moment in whole seconds; a fraction is rounded up, but in the calendar's last second."""
+    if not moment.microsecond:
+        return moment
+    cut = moment.replace(microsecond=0)
+    try:
+        return cut + timedelta(seconds=1)
+    except OverflowError:
+        return cut

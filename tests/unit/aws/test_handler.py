@@ -245,6 +245,34 @@ def test_rules_via_a_sweep_make_no_calls() -> None:
     assert bench.scheduler.calls == []
 
 
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59.5Z", "9999-12-31T23:59:59Z"])
+def test_the_last_second_of_the_calendar_stops_nothing(at: str) -> None:
+    bench = Bench(app_of_messages())
+    assert bench.run(bench.table.put(item("end", at)), bench.table.put(item("a"))) is None
+    expressions = {request["ScheduleExpression"] for request in bench.scheduler.schedules.values()}
+    assert expressions == {"at(9999-12-31T23:59:59)", "at(2026-11-23T13:00:00)"}
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.5Z"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59.9Z"),
+        ("9999-12-31T23:59:59.9Z", "9999-12-31T23:59:59.9Z"),
+    ],
+)
+@pytest.mark.parametrize("expression", ["rate(5 minutes)", "rate(9999999 days)", "cron(0 9 * * ? *)"])
+def test_a_recurring_item_at_an_end_of_the_calendar_stops_nothing(start: str, end: str, expression: str) -> None:
+    app = App("clinic")
+    table = app.table("Appointments", partition_key="PK")
+    table.recurring("EVERY", QueueMessage("reminders"), start="FROM", end="UNTIL")
+    table.rule("AT", QueueMessage("reminders"), name="other")
+    bench = Bench(app)
+    strange = {"PK": {"S": "p"}, "EVERY": {"S": expression}, "FROM": {"S": start}, "UNTIL": {"S": end}}
+    assert bench.run(bench.table.put(strange), bench.table.put(item("a"))) is None
+    assert any(name.startswith("other-") for _, name in bench.scheduler.schedules)
+
+
 def test_every_batch_may_come_twice() -> None:
     bench = Bench(app_of_messages(past_due="skip"), concurrency=4)
     batches = [
