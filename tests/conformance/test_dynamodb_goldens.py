@@ -4,6 +4,8 @@ Sources, each read as facts about AWS:
     texts     paritysuite/dynamodb-conformance, ``error-messages``; eu-west-2 and us-east-1; 2026-10-09
     captures  the same, ``captures/cross-region-latest.json``; eu-west-2; 2026-09-20
     keys      the same, ``queryKeyConditionOperands`` and ``queryKeyCondition``; eu-west-2; 2026-10
+    scan      the same, ``error-messages/scan``; eu-west-2; 2026-09-26; and moto's tests against us-east-1,
+              ``test_dynamodb_select`` and ``test_dynamodb_scan``; between 2026-10-11 and 2026-10-27
     nubo      nubo-db/dynamodb-conformance, ``error-messages``; eu-west-2; 2026-06 to 2026-08
     dynalite  architect/dynalite, recorded until 2020
 """
@@ -360,9 +362,35 @@ GOLDENS = [
     Golden(
         "Scan",
         {"TableName": "Hash", "Segment": 5, "TotalSegments": 5},
-        "The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: 5 is not less "
-        "than TotalSegments: 5",
-        "nubo",
+        "The Segment parameter is zero-based and must be less than parameter TotalSegments",
+        "scan",
+    ),
+    Golden(
+        "Scan",
+        {"TableName": "Hash", "ExclusiveStartKey": {"bad": s("p")}},
+        "The provided starting key is invalid",
+        "scan",
+    ),
+    *(
+        Golden(operation, parameters | {"Select": select} | wanted, one(text), "scan")
+        for operation, parameters in (("Scan", {"TableName": "Hash"}), ("Query", query("Hash", "pk = :p", p=s("q"))))
+        for select, wanted, text in (
+            (
+                "SPECIFIC_ATTRIBUTES",
+                {},
+                "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES",
+            ),
+            (
+                "ALL_PROJECTED_ATTRIBUTES",
+                {},
+                "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName",
+            ),
+            (
+                "COUNT",
+                {"ProjectionExpression": "a"},
+                "Cannot specify the ProjectionExpression when choosing to get only the Count",
+            ),
+        )
     ),
     # batches
     Golden(

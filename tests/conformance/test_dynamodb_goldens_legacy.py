@@ -310,7 +310,7 @@ def test_attributes_to_get_are_what_comes_back(partition: Any) -> None:
         (
             "Scan",
             {"TableName": "Hash", "AttributesToGet": ["a"], "Select": "COUNT"},
-            "Cannot specify the AttributesToGet when choosing to get only the Count",
+            "1 validation error detected: Cannot specify the AttributesToGet when choosing to get only the Count",
         ),
         (
             "Query",

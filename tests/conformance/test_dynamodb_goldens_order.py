@@ -154,7 +154,7 @@ SHAPES: list[tuple[str, dict[str, Any], str]] = [
     (
         "Scan",
         {"TableName": "Hash", "Limit": 0},
-        errors("Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1"),
+        errors("Value at 'Limit' failed to satisfy constraint: Member must have value greater than or equal to 1"),
     ),
     (
         "Query",
@@ -167,9 +167,7 @@ SHAPES: list[tuple[str, dict[str, Any], str]] = [
     (
         "Scan",
         {"TableName": "Hash", "Segment": -1, "TotalSegments": 4},
-        errors(
-            "Value '-1' at 'segment' failed to satisfy constraint: Member must have value greater than or equal to 0"
-        ),
+        errors("Value at 'Segment' failed to satisfy constraint: Member must have value greater than or equal to 0"),
     ),
     # batches: order and captures
     (

@@ -76,6 +76,8 @@ MEMBER_ORDER: Mapping[str, Sequence[str]] = {
     "BatchWriteItem": ("ReturnConsumedCapacity", "ReturnItemCollectionMetrics", "RequestItems"),
 }
 _NEWER = frozenset({"PutItem", "UpdateItem", "DeleteItem", "GetItem", "Query"})
+#: Of Scan's members only these are told in the newer words, since September 2026 (``error-messages/scan``).
+_SCAN_NEWER = frozenset({"Limit", "Segment", "TotalSegments"})
 _RETURN_VALUES = (
     "Failed to satisfy constraint: Member must satisfy enum value set: "
     "[ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]"
@@ -116,6 +118,8 @@ def complaint(operation: str, parameters: Mapping[str, Any], problems: Sequence[
     if operation in ("BatchGetItem", "BatchWriteItem"):
         return _counted(_batch_texts(operation, parameters, problems))
     is_missing = any(text.startswith("Value null") for _, text in problems)
+    if operation == "Scan" and not is_missing and not is_deep(parameters):
+        return _counted([_newer(member, text) if member in _SCAN_NEWER else text for member, text in problems])
     if operation not in _NEWER or is_missing or is_deep(parameters):
         return _counted([text for _, text in problems])
     if parameters.get("TableName") == "":
@@ -133,8 +137,8 @@ def _newer(member: str, text: str) -> str:
         return _RETURN_VALUES
     if member == "ConditionalOperator":
         return _CONDITIONAL_OPERATOR
-    if member == "Limit":
-        return f"Value at 'Limit' failed to satisfy constraint: {_demand(text)}"
+    if member in _SCAN_NEWER:
+        return f"Value at '{member}' failed to satisfy constraint: {_demand(text)}"
     return text
 
 

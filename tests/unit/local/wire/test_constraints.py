@@ -75,7 +75,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
             "dynamodb",
             "Scan",
             {"TableName": "Offers", "Limit": 0},
-            "Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1",
+            "Value at 'Limit' failed to satisfy constraint: Member must have value greater than or equal to 1",
         ),
         (
             "dynamodb",

@@ -3,7 +3,9 @@
 The order of complaints is that of dynalite's tests: mixed parameters, placeholders without an expression, legacy
 filters, start keys, expressions, placeholders that nothing uses; then come the table and its keys. Query says what is
 wrong with values in the words of AWS's newer checks, Scan in those of the older ones (paritysuite/
-dynamodb-conformance, ``valueLayers`` and ``queryKeyCondition``, 2026-10-09).
+dynamodb-conformance, ``valueLayers`` and ``queryKeyCondition``, 2026-10-09). What Select and Segment contradict Scan
+says in the newer words too, since September 2026 (the same, ``error-messages/scan``, eu-west-2, 2026-09-26; moto's
+tests against us-east-1, ``test_dynamodb_select``, between 2026-10-11 and 2026-10-27).
 """
 
 import re
@@ -30,7 +32,7 @@ from duestream.local.services.dynamodb.legacy import (
     legacy_projection,
     refuse_mixing,
 )
-from duestream.local.services.dynamodb.requests import in_older_words
+from duestream.local.services.dynamodb.requests import counted, in_older_words
 
 INVALID_START = "The provided starting key is invalid"
 _QUERY_EXPRESSIONS = ("ProjectionExpression", "FilterExpression", "KeyConditionExpression")
@@ -137,28 +139,28 @@ def _check_segment(parameters: Mapping[str, Any]) -> None:
             "when parameter TotalSegments is present"
         )
     if segment >= total:
-        raise ValidationException(
-            "The Segment parameter is zero-based and must be less than parameter TotalSegments: "
-            f"Segment: {segment} is not less than TotalSegments: {total}"
-        )
+        raise ValidationException("The Segment parameter is zero-based and must be less than parameter TotalSegments")
 
 
 def _projection(
     parameters: Mapping[str, Any], placeholders: Placeholders, legacy: Projection | None
 ) -> Projection | None:
-    """The projection, after the checks of Select against it (texts recorded from AWS by dynalite's tests)."""
+    """The projection, after the checks of Select against it."""
+    if contradiction := _select_contradiction(parameters, legacy):
+        raise counted(ValidationException(contradiction), parameters)
+    text = parameters.get("ProjectionExpression")
+    return legacy if text is None else parse_projection(text, placeholders)
+
+
+def _select_contradiction(parameters: Mapping[str, Any], legacy: Projection | None) -> str | None:
+    """What Select does not go with (texts recorded from AWS by dynalite's tests)."""
     select = parameters.get("Select")
     for name in ("AttributesToGet", "ProjectionExpression"):
         if name in parameters and select not in (None, "SPECIFIC_ATTRIBUTES"):
             shown = "only the Count" if select == "COUNT" else select
-            raise ValidationException(f"Cannot specify the {name} when choosing to get {shown}")
-    text = parameters.get("ProjectionExpression")
-    if text is not None:
-        return parse_projection(text, placeholders)
-    if legacy is None and select == "SPECIFIC_ATTRIBUTES":
-        raise ValidationException(
-            "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
-        )
+            return f"Cannot specify the {name} when choosing to get {shown}"
+    if select == "SPECIFIC_ATTRIBUTES" and legacy is None and "ProjectionExpression" not in parameters:
+        return "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
     if select == "ALL_PROJECTED_ATTRIBUTES" and "IndexName" not in parameters:
-        raise ValidationException("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
-    return legacy
+        return "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName"
+    return None

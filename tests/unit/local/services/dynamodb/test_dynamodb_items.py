@@ -408,11 +408,14 @@ def test_a_page_is_at_most_1_mb(table: Any) -> None:
         ({"IndexName": "ByExpiry"}, "The table does not have the specified index: ByExpiry"),
         (
             {"Select": "COUNT", "ProjectionExpression": "n"},
-            "Cannot specify the ProjectionExpression when choosing to get only the Count",
+            "1 validation error detected: Cannot specify the ProjectionExpression when choosing to get only the Count",
         ),
         (
             {"Select": "SPECIFIC_ATTRIBUTES"},
-            "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES",
+            (
+                "1 validation error detected: Must specify the AttributesToGet or ProjectionExpression when choosing "
+                "to get SPECIFIC_ATTRIBUTES"
+            ),
         ),
         (
             {"FilterExpression": "SK = :pk"},
@@ -493,14 +496,11 @@ def test_a_scan_gives_everything_whole_or_in_segments(filled: Any) -> None:
         ),
         (
             {"Segment": 2, "TotalSegments": 2},
-            (
-                "The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: 2 is not "
-                "less than TotalSegments: 2"
-            ),
+            "The Segment parameter is zero-based and must be less than parameter TotalSegments",
         ),
         (
             {"ExclusiveStartKey": {"PK": {"S": "p"}}},
-            "The provided starting key is invalid: The provided key element does not match the schema",
+            "The provided starting key is invalid",
         ),
     ],
 )
