@@ -12,6 +12,8 @@ Resource = dict[str, Value]
 Resources = dict[str, Resource]
 #: Its ARNs are texts for ``Fn::Sub``; the core's own functions fill it in, so that names are derived in one place.
 PLACE = Place(region="${AWS::Region}", account_id="${AWS::AccountId}", partition="${AWS::Partition}")
+#: The logical id of the table that `deliveries_table` names.
+DELIVERIES_ID = "DeliveriesTable"
 
 
 def sub(text: str) -> Value:
@@ -47,13 +49,14 @@ def table_arn(table: str) -> str:
 def table_ids(tables: Iterable[str]) -> Mapping[str, str]:
     """Logical ids of tables: ``Appointment-Table`` is ``AppointmentTable``, ``Offers`` is ``OffersTable``.
 
-    Names that differ only in what no logical id has are numbered.
+    Names that differ only in what no logical id has are numbered, and so are those that would get the stack's own.
     """
     ids: dict[str, str] = {}
     for table in tables:
         words = "".join(word[:1].upper() + word[1:] for word in re.split(r"[^0-9A-Za-z]+", table))
         base = words if words.endswith("Table") else f"{words}Table"
-        number = sum(known == base or known.rstrip("0123456789") == f"{base}No" for known in ids.values())
+        taken = (*ids.values(), DELIVERIES_ID)
+        number = sum(known == base or known.rstrip("0123456789") == f"{base}No" for known in taken)
         ids[table] = base if number == 0 else f"{base}No{number + 1}"
     return ids
 

@@ -4,11 +4,22 @@ from collections.abc import Iterable
 from typing import Any
 
 from duestream.aws.stack.grants import Grant, statements_of
-from duestream.aws.stack.names import PLACE, Resource, Value, attribute, function_name, our_arn, ref, sub, table_arn
+from duestream.aws.stack.names import (
+    DELIVERIES_ID,
+    PLACE,
+    Resource,
+    Value,
+    attribute,
+    function_name,
+    our_arn,
+    ref,
+    sub,
+    table_arn,
+)
 from duestream.aws.stack.options import StackOptions
 from duestream.aws.stack.parts import only_deletes
 from duestream.aws.stack.queues import DEAD_LETTERS_ID, STREAM_DEAD_LETTERS_ID
-from duestream.aws.stack.tables import DELIVERIES_ID, WatchedTables
+from duestream.aws.stack.tables import WatchedTables
 from duestream.core.rule import Rule, when_due_function
 
 EXECUTION_ROLE_ID = "ExecutionRole"

@@ -2,12 +2,19 @@
 
 from collections.abc import Mapping
 
-from duestream.aws.stack.names import Resources, Value, attribute, deliveries_table, ref, table_ids
+from duestream.aws.stack.names import (
+    DELIVERIES_ID,
+    Resources,
+    Value,
+    attribute,
+    deliveries_table,
+    ref,
+    table_ids,
+)
 from duestream.aws.stack.options import StackOptions
 from duestream.aws.stack.parts import Parts
 from duestream.core.rule import Rule, TableDeclaration
 
-DELIVERIES_ID = "DeliveriesTable"
 #: The deliveries table's key, and the attribute by which DynamoDB removes old items.
 DELIVERIES_KEY = "id"
 DELIVERIES_TTL = "expires_at"

@@ -12,7 +12,7 @@ from duestream.aws.stack.functions import (
     sweep_resources,
     when_due_resources,
 )
-from duestream.aws.stack.names import Resources, Value, attribute, ref
+from duestream.aws.stack.names import DELIVERIES_ID, Resources, Value, attribute, deliveries_table, ref
 from duestream.aws.stack.options import StackOptions
 from duestream.aws.stack.parts import Parts, parts_of
 from duestream.aws.stack.permissions import permissions_of
@@ -32,7 +32,7 @@ from duestream.aws.stack.roles import (
     sweep_statements,
     when_due_statements,
 )
-from duestream.aws.stack.tables import DELIVERIES_ID, WatchedTables, deliveries_resources
+from duestream.aws.stack.tables import WatchedTables, deliveries_resources
 from duestream.core.app import App
 from duestream.errors import RuleError
 
@@ -59,6 +59,11 @@ def template(app: App, options: StackOptions) -> Template:
         raise RuleError(
             "an app on AWS cannot be named 'default'",
             remedy="Give it another name: EventBridge Scheduler has a schedule group of that name in every account.",
+        )
+    if any(table.name == deliveries_table(app.name) for table in app.tables):
+        raise RuleError(
+            f"table {deliveries_table(app.name)} has the name of the app's own table, in which it keeps its deliveries",
+            remedy="Give the app another name.",
         )
     parts = parts_of(app)
     tables = WatchedTables(parts, options)

@@ -314,6 +314,24 @@ def test_logical_ids_of_tables_are_told_apart() -> None:
     }
 
 
+def test_a_table_of_deliveries_is_not_taken_for_the_apps_own() -> None:
+    app = App("courier")
+
+    @app.table("Deliveries", partition_key="id").when_due("EXPECTED_AT")
+    def ask(item: dict[str, Any], due: Due) -> None: ...
+
+    resources = template(app, StackOptions(entry="rules:app"))["Resources"]
+    tables = [one["Properties"]["TableName"] for one in resources.values() if one["Type"] == "AWS::DynamoDB::Table"]
+    assert sorted(tables) == ["Deliveries", "courier-deliveries"]
+
+
+def test_no_table_of_the_users_has_the_name_of_the_apps_own() -> None:
+    app = App("courier")
+    app.table("courier-deliveries", partition_key="id").rule("EXPECTED_AT", QueueMessage("late"))
+    with pytest.raises(RuleError, match="the app's own table"):
+        template(app, StackOptions(entry="rules:app"))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
