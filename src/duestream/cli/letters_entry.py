@@ -78,7 +78,7 @@ def _letters(context: typer.Context) -> None:
 @letters.command("list", help="List dead letters: failed deliveries, and stream records that no rule could digest.")
 def list_(
     app_file: Annotated[
-        str | None, typer.Argument(metavar="[APP]", help="The rule file of an app on AWS; without one, a server's.")
+        str | None, typer.Argument(metavar="APP", help="The rule file of an app on AWS; without one, a server's.")
     ] = None,
     rule: _Rule = None,
     error: _Error = None,

@@ -245,9 +245,11 @@ def _told(attributes: Mapping[str, str], body: str) -> tuple[Form, DueWork | Non
         return ("delivery" if work is None else "due work"), work, {}
     if _is_record_letter(content):
         return "record", None, content
-    if isinstance(content.get("DDBStreamBatchInfo"), dict) and "streamArn" in content["DDBStreamBatchInfo"]:
+    if not isinstance(content.get("requestContext", {}), dict):
+        return "other", None, {}
+    if _is_batch(content.get("DDBStreamBatchInfo")):
         return "batch", None, content
-    if isinstance(content.get("requestContext"), dict) and "requestPayload" in content:
+    if "requestContext" in content and "requestPayload" in content:
         payload = content["requestPayload"]
         work = _work(payload) if isinstance(payload, dict) else None
         if work is not None:
@@ -281,6 +283,13 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _is_batch(info: object) -> bool:
+    if not isinstance(info, dict) or not isinstance(info.get("shardId"), str):
+        return False
+    numbers = (str(info.get("startSequenceNumber", "")), str(info.get("endSequenceNumber", "")))
+    return ":table/" in str(info.get("streamArn", "")) and all(one.isascii() and one.isdigit() for one in numbers)
 
 
 def _is_record_letter(content: Mapping[str, Any]) -> bool:
