@@ -84,7 +84,7 @@ def refused(call: Callable[[], Any]) -> dict[str, Any]:
     with pytest.raises(ClientError) as caught:
         call()
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
-    return caught.value.response
+    return dict(caught.value.response)
 
 
 def order(number: int, state: str = "new", **more: Any) -> dict[str, Any]:
@@ -460,7 +460,9 @@ def test_the_resource_layer(resource: Any) -> None:
     with table.batch_writer(overwrite_by_pkeys=["customer", "number"]) as batch:
         for number in range(60):
             placed = f"2030-02-{number % 28 + 1:02}"
-            batch.put_item(Item={"customer": "c2", "number": number, "state": "new", "placed": placed, "amount": number})
+            batch.put_item(
+                Item={"customer": "c2", "number": number, "state": "new", "placed": placed, "amount": number}
+            )
         batch.put_item(Item={"customer": "c2", "number": 59, "state": "paid", "placed": "2030-03-01", "amount": 1})
         batch.delete_item(Key={"customer": "c2", "number": 0})
     found = table.query(
