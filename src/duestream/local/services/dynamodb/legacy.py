@@ -212,7 +212,7 @@ def key_demands(parameters: Mapping[str, Any]) -> dict[str, SortCondition]:
         ValidationException: a comparison is not one, or none that keys can be looked up by.
     """
     demands = {name: _checked(demand) for name, demand in parameters["KeyConditions"].items()}
-    if len(demands) not in (1, 2):
+    if not demands or (len(demands) > 2 and "IndexName" not in parameters):  # an index may have a key of up to eight
         raise ValidationException("Conditions can be of length 1 or 2 only")
     return {name: SortCondition(_key_operator(operator), tuple(values)) for name, (operator, values) in demands.items()}
 

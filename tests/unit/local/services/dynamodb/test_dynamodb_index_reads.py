@@ -257,6 +257,11 @@ def test_keys_of_several_attributes(dynamodb_call: Any) -> None:
     assert found("h = :h AND a = :a AND b = :b AND c = :c AND begins_with(d, :d)") == ["p3", "p2"]
     assert found("h = :h AND a = :a AND b = :b AND c = :c AND d BETWEEN :x AND :y") == ["p3"]
     assert found("h = :h AND a = :a AND b < :b") == ["p4"]
+    old_way = {name: {"ComparisonOperator": "EQ", "AttributeValueList": [values[f":{name}"]]} for name in "habc"}
+    told = dynamodb_call(
+        "Query", TableName="Many", IndexName="gsi", KeyConditions=old_way
+    )  # moto, verified against AWS
+    assert [item["pk"]["S"] for item in told["Items"]] == ["p3", "p2"]
     page = dynamodb_call("Query", **asked("h = :h AND a = :a", Limit=2))
     assert sorted(page["LastEvaluatedKey"]) == ["a", "b", "c", "d", "h", "pk"]
     assert found("h = :h AND a = :a", ExclusiveStartKey=page["LastEvaluatedKey"]) == ["p2", "p1"]
