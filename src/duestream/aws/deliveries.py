@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from duestream.aws.item_calls import ItemCalls
 from duestream.clock import from_ms, to_ms
+from duestream.core.record import AttributeValue, Item
 from duestream.errors import Error
 
 #: Longer than any invocation can be repeated: Scheduler and Lambda try for 24 and 6 hours.
@@ -66,12 +66,12 @@ class Deliveries:
     """The app's table of deliveries; it needs UpdateItem, GetItem and DeleteItem.
 
     Args:
-        client: boto3's of DynamoDB.
+        items: makes the calls.
         table_name: the table; its key is ``id`` (a string), its time to live ``expires_at``.
     """
 
-    def __init__(self, client: Any, table_name: str) -> None:
-        self._client, self._table_name = client, table_name
+    def __init__(self, items: ItemCalls, table_name: str) -> None:
+        self._items, self._table_name = items, table_name
 
     def claim(
         self, identity: str, *, attempt: int, owner: str, until: datetime, now: datetime
@@ -84,12 +84,16 @@ class Deliveries:
             owner: who makes it: the invocation's request id.
             until: when the function will have ended.
             now: the present moment.
+
+        Raises:
+            CallError: the table could not be asked.
+            Contended: others took it again and again.
         """
         fresh = "attribute_not_exists(id) OR (#state = :failed AND attempt < :attempt)"
         for _ in range(_MAX_CLAIMS):
             if self._take(identity, attempt, owner, until, now, fresh, {":failed": {"S": "failed"}}):
                 return Claimed(attempt)
-            found = self._get(identity)
+            found = self._items.get(self._table_name, {"id": {"S": identity}})
             if found is None:
                 continue
             state, last = found["state"]["S"], int(found["attempt"]["N"])
@@ -109,32 +113,36 @@ class Deliveries:
 
     def finish(self, identity: str, *, outcome: str, now: datetime) -> None:
         """It is over: ``delivered`` or ``dead_lettered``; no claim succeeds any more."""
-        self._client.update_item(
-            TableName=self._table_name,
-            Key={"id": {"S": identity}},
-            UpdateExpression="SET #state = :done, outcome = :outcome, expires_at = :expires REMOVE #until, #owner",
-            ExpressionAttributeNames={"#state": "state", "#until": "until", "#owner": "owner"},
-            ExpressionAttributeValues={
-                ":done": {"S": "done"},
-                ":outcome": {"S": outcome},
-                ":expires": _expires(now),
-            },
+        self._items.update(
+            {
+                "TableName": self._table_name,
+                "Key": {"id": {"S": identity}},
+                "UpdateExpression": (
+                    "SET #state = :done, outcome = :outcome, expires_at = :expires REMOVE #until, #owner"
+                ),
+                "ExpressionAttributeNames": {"#state": "state", "#until": "until", "#owner": "owner"},
+                "ExpressionAttributeValues": {
+                    ":done": {"S": "done"},
+                    ":outcome": {"S": outcome},
+                    ":expires": _expires(now),
+                },
+            }
         )
 
     def fail(self, identity: str, *, owner: str, now: datetime) -> None:
         """Our attempt failed, and the next one is scheduled."""
-        self._ours(
-            "update_item",
+        request = self._ours(
             identity,
             owner,
-            UpdateExpression="SET #state = :failed, expires_at = :expires REMOVE #until, #owner",
             names={"#state": "state", "#until": "until"},
             values={":failed": {"S": "failed"}, ":expires": _expires(now)},
         )
+        update = "SET #state = :failed, expires_at = :expires REMOVE #until, #owner"
+        self._items.update({**request, "UpdateExpression": update})
 
     def release(self, identity: str, *, owner: str) -> None:
         """There was nothing to do: forget it, since the item may come to be due at that moment again."""
-        self._ours("delete_item", identity, owner, names={}, values={})
+        self._items.delete(self._ours(identity, owner, names={}, values={}))
 
     def _take(
         self,
@@ -144,19 +152,19 @@ class Deliveries:
         until: datetime,
         now: datetime,
         condition: str,
-        values: dict[str, Any],
+        values: Item,
     ) -> bool:
-        try:
-            self._client.update_item(
-                TableName=self._table_name,
-                Key={"id": {"S": identity}},
-                UpdateExpression=(
+        return self._items.update(
+            {
+                "TableName": self._table_name,
+                "Key": {"id": {"S": identity}},
+                "UpdateExpression": (
                     "SET #state = :progress, attempt = :attempt, #owner = :owner, #until = :until, "
                     "expires_at = :expires"
                 ),
-                ConditionExpression=condition,
-                ExpressionAttributeNames={"#state": "state", "#owner": "owner", "#until": "until"},
-                ExpressionAttributeValues={
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": {"#state": "state", "#owner": "owner", "#until": "until"},
+                "ExpressionAttributeValues": {
                     ":progress": {"S": "in progress"},
                     ":attempt": {"N": str(attempt)},
                     ":owner": {"S": owner},
@@ -164,39 +172,19 @@ class Deliveries:
                     ":expires": _expires(now),
                     **values,
                 },
-            )
-        except ClientError as error:
-            if _is_refused_condition(error):
-                return False
-            raise
-        return True
+            }
+        )
 
-    def _get(self, identity: str) -> dict[str, Any] | None:
-        answer = self._client.get_item(TableName=self._table_name, Key={"id": {"S": identity}}, ConsistentRead=True)
-        found: dict[str, Any] | None = answer.get("Item")
-        return found
-
-    def _ours(
-        self, operation: str, identity: str, owner: str, *, names: dict[str, str], values: dict[str, Any], **more: Any
-    ) -> None:
-        """Carry it out unless somebody else has taken the delivery since, because we overstayed our time."""
-        try:
-            getattr(self._client, operation)(
-                TableName=self._table_name,
-                Key={"id": {"S": identity}},
-                ConditionExpression="#owner = :owner",
-                ExpressionAttributeNames={"#owner": "owner", **names},
-                ExpressionAttributeValues={":owner": {"S": owner}, **values},
-                **more,
-            )
-        except ClientError as error:
-            if not _is_refused_condition(error):
-                raise
+    def _ours(self, identity: str, owner: str, *, names: dict[str, str], values: Item) -> dict[str, Any]:
+        """A request that does nothing if somebody else has taken the delivery, because we overstayed our time."""
+        return {
+            "TableName": self._table_name,
+            "Key": {"id": {"S": identity}},
+            "ConditionExpression": "#owner = :owner",
+            "ExpressionAttributeNames": {"#owner": "owner", **names},
+            "ExpressionAttributeValues": {":owner": {"S": owner}, **values},
+        }
 
 
-def _expires(now: datetime) -> dict[str, str]:
+def _expires(now: datetime) -> AttributeValue:
     return {"N": str(to_ms(now + KEPT_FOR) // 1000)}
-
-
-def _is_refused_condition(error: ClientError) -> bool:
-    return bool(error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException")

@@ -15,21 +15,23 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from botocore.session import get_session
+
 from duestream.aws.app_module import load_app
 from duestream.aws.carry_out import Carrier, Request, is_refused_condition, request_of
 from duestream.aws.deliveries import Claimed, Deliveries, InProgress, Over
 from duestream.aws.delivery_metrics import Metric, delivery_line
 from duestream.aws.due_work import DueAttempt, DueWork, NothingToDoError, parse_due_work, still_wanted
+from duestream.aws.failures import CallError
 from duestream.aws.given_up import Afterwards, dead_letter_queue_url, later, queue_url_prefix
 from duestream.aws.http_out import HttpSender
+from duestream.aws.item_calls import DynamoDbItems, ItemCalls
 from duestream.aws.settings import Settings
 from duestream.aws.target_calls import MakeClient, TargetCalls, make_client
-from duestream.aws.wire_items import from_boto3, to_boto3
 from duestream.clock import Clock, SystemClock, to_ms
 from duestream.core.app import App
 from duestream.core.outcome import Delivery, Failure, GiveUp, RetryAt, after_failure
 from duestream.core.planner import schedule_dead_letter_queue
-from duestream.core.record import Item
 from duestream.core.rule import DEFAULT_RETRY, Rule
 from duestream.core.schedule import Invocation, Place
 from duestream.errors import DeliveryError, ServiceError
@@ -68,7 +70,7 @@ class DueFunction:
     Args:
         app: with the rules.
         place: where targets are that rules name without an ARN.
-        items: boto3's client of DynamoDB, for the rules' tables.
+        items: of the rules' tables.
         deliveries: what has been done.
         carrier: makes attempts.
         afterwards: retries and dead letters.
@@ -82,7 +84,7 @@ class DueFunction:
         app: App,
         place: Place,
         *,
-        items: Any,
+        items: ItemCalls,
         deliveries: Deliveries,
         carrier: Carrier,
         afterwards: Afterwards,
@@ -148,7 +150,7 @@ class DueFunction:
         return Ended("delivered")
 
     def _carry_out(self, rule: Rule, work: DueWork, attempt: DueAttempt, told: _Attempted, ends_at: datetime) -> None:
-        image = self._read(work)
+        image = self._items.get(work.table_name, work.key)
         invocation = still_wanted(rule, work, image, self._place)
         seconds = (ends_at - RESERVE - self._clock.now()).total_seconds()
         assert image is not None, "it is wanted"
@@ -172,11 +174,6 @@ class DueFunction:
         request = request_of(invocation, attempt)
         told.parameters = request.parameters
         return request
-
-    def _read(self, work: DueWork) -> Item | None:
-        answer = self._items.get_item(TableName=work.table_name, Key=to_boto3(work.key), ConsistentRead=True)
-        found = answer.get("Item")
-        return None if found is None else from_boto3(found)
 
     # After a failure -----------------------------------------------------------------------------------
 
@@ -234,7 +231,7 @@ def failure_of(error: Exception) -> Failure:
     match error:
         case DeliveryError():
             return Failure(error.code, error.message, is_permanent=not error.retryable)
-        case ServiceError():
+        case ServiceError() | CallError():
             return Failure(error.code, error.message)
         case _:
             return Failure(type(error).__name__, str(error) or type(error).__name__)
@@ -250,11 +247,12 @@ def due_function() -> DueFunction:
     settings = Settings.from_environment(os.environ)
     app = load_app(settings.app)
     calls = target_calls(settings)
+    items = DynamoDbItems(get_session(), region=settings.place.region)
     return DueFunction(
         app,
         settings.place,
-        items=calls.client("dynamodb"),
-        deliveries=Deliveries(calls.client("dynamodb"), settings.deliveries_table),
+        items=items,
+        deliveries=Deliveries(items, settings.deliveries_table),
         carrier=Carrier(calls, HttpSender()),
         afterwards=Afterwards(
             calls.client,

@@ -1,7 +1,7 @@
 """Failed calls to AWS: what each one means for the call itself and for those beside it. Pure.
 
-Source of the codes: the EventBridge Scheduler API reference ("Common error types", and each operation's errors), and
-what was met in practice (SEMANTICS.md B5, B6).
+Source of the codes: the EventBridge Scheduler API reference ("Common error types", and each operation's errors), the
+DynamoDB Developer Guide ("Error handling with DynamoDB"), and what was met in practice (SEMANTICS.md B5, B6).
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,17 @@ from duestream.errors import Error
 
 _THROTTLED = frozenset(
     ("ThrottlingException", "Throttling", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded",
-     "RequestThrottled", "RequestThrottledException", "SlowDown", "LimitExceededException")
+     "RequestThrottled", "RequestThrottledException", "SlowDown", "LimitExceededException",
+     "ProvisionedThroughputExceededException")
 )  # fmt: skip
 _TRANSIENT = frozenset(
     ("InternalServerException", "InternalServerError", "InternalFailure", "InternalError", "ServiceUnavailable",
-     "ServiceUnavailableException", "RequestTimeout", "RequestTimeoutException")
+     "ServiceUnavailableException", "RequestTimeout", "RequestTimeoutException",
+     "TransactionConflictException", "TransactionInProgressException", "ReplicatedWriteConflictException")
 )  # fmt: skip
 _MISSING = frozenset(("ResourceNotFoundException",))
 _CONFLICT = frozenset(("ConflictException",))
+_CONDITION = frozenset(("ConditionalCheckFailedException",))
 _INVALID = frozenset(("ValidationException", "ValidationError", "SerializationException", "RequestEntityTooLarge"))
 #: A role is not known everywhere for some seconds after it was made; Scheduler says so with a ValidationException.
 _ROLE_IS_NOT_ASSUMED = "must allow AWS EventBridge Scheduler to assume the role"
@@ -34,6 +37,8 @@ class Meaning(Enum):
     TRANSIENT = "transient"
     #: It is there already; or it is being changed by another call, and can be made again.
     CONFLICT = "conflict"
+    #: The item is not as the request demands: nothing was done, and nothing is to be done.
+    CONDITION = "condition"
     #: The schedule, or its group, is not there.
     MISSING = "missing"
     #: This very request is refused, and always will be.
@@ -73,6 +78,7 @@ def meaning_of(code: str, message: str, status: int) -> Meaning:
         (_THROTTLED, Meaning.THROTTLED),
         (_TRANSIENT, Meaning.TRANSIENT),
         (_CONFLICT, Meaning.CONFLICT),
+        (_CONDITION, Meaning.CONDITION),
         (_MISSING, Meaning.MISSING),
     ):
         if code in codes:

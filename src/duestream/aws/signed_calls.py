@@ -114,7 +114,10 @@ class SignedCalls:
 
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
-    """An answer that is an error, by its header or else by its body."""
+    """An answer that is an error, by its header or else by its body; SQS's by the name that it had before it spoke JSON.
+
+    That name is the one that botocore tells, too.
+    """
     try:
         members = json.loads(body)
     except ValueError:
@@ -123,6 +126,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
         members = {}
     code = headers.get("x-amzn-errortype") or members.get("__type") or members.get("code") or f"Http{status}"
     code = str(code).split(":")[0].rpartition("#")[2]
+    code = headers.get("x-amzn-query-error", "").partition(";")[0] or code
     return CallError(code, str(members.get("Message") or members.get("message") or ""), status)
 
 

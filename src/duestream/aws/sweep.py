@@ -11,23 +11,24 @@ both make have one delivery id.
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import get_session
 
 from duestream.aws.app_module import load_app
 from duestream.aws.carry_out import Carrier
 from duestream.aws.delivery_metrics import MAX_VALUES, Metric, delivery_line
 from duestream.aws.due import target_calls
+from duestream.aws.failures import CallError
 from duestream.aws.http_out import HttpSender
+from duestream.aws.item_calls import DynamoDbItems, ItemCalls
 from duestream.aws.settings import Settings
 from duestream.aws.sweep_entries import EntrySweeper, Fate
 from duestream.aws.target_calls import TargetCalls
-from duestream.aws.wire_items import from_boto3, to_boto3
 from duestream.clock import Clock, SystemClock, to_ms
 from duestream.core.app import App
 from duestream.core.record import Item
@@ -119,7 +120,7 @@ class Sweeper:
 
     Args:
         rule: with ``via=Sweep(...)``.
-        dynamodb: boto3's client.
+        items: of its table.
         entries: deals with what is due.
         clock: the time.
         workers: entries that are dealt with at once.
@@ -130,14 +131,14 @@ class Sweeper:
         self,
         rule: Rule,
         *,
-        dynamodb: Any,
+        items: ItemCalls,
         entries: EntrySweeper,
         clock: Clock,
         workers: int,
         page_size: int | None = None,
     ) -> None:
         assert rule.via is not None
-        self._rule, self._via, self._dynamodb, self._entries = rule, rule.via, dynamodb, entries
+        self._rule, self._via, self._items, self._entries = rule, rule.via, items, entries
         self._clock, self._workers, self._page_size = clock, workers, page_size
 
     def run(self, *, remaining: timedelta) -> Swept:
@@ -174,18 +175,18 @@ class Sweeper:
         result: Swept,
     ) -> None:
         """Read a shard and wait until what was found is dealt with."""
-        waiting: set[Future[None]] = set()
+        room = threading.Semaphore(MAX_WAITING_PER_SHARD)
         try:
             for entry, is_misplaced in self._due_entries(shard, ranges, stop_at, result):
                 if is_misplaced:
                     result.count("misplaced")
-                waiting.add(workers.submit(self._sweep_entry, entry, stop_at, result))
-                while len(waiting) >= MAX_WAITING_PER_SHARD:
-                    waiting = wait(waiting, return_when=FIRST_COMPLETED).not_done
-        except (ClientError, BotoCoreError) as error:
+                room.acquire()
+                workers.submit(self._sweep_entry, entry, stop_at, result).add_done_callback(lambda _: room.release())
+        except CallError as error:
             result.broken.append(shard)
             result.tell(f"shard {shard}: {error}")
-        wait(waiting)
+        for _ in range(MAX_WAITING_PER_SHARD):
+            room.acquire()
 
     def _due_entries(
         self, shard: str, ranges: Sequence[SweepRange], stop_at: datetime, result: Swept
@@ -228,12 +229,12 @@ class Sweeper:
             + ("#ts <= :upper" if part.lower is None else "#ts BETWEEN :lower AND :upper"),
             "ProjectionExpression": ", ".join(name for name in names if name != "#shard"),
             "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": to_boto3(values),
+            "ExpressionAttributeValues": values,
             **({} if self._page_size is None else {"Limit": self._page_size}),
         }
         while True:
-            answer = self._dynamodb.query(**request)
-            yield [from_boto3(item) for item in answer["Items"]]
+            answer = self._items.query(request)
+            yield answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
@@ -264,7 +265,8 @@ class SweepFunction:
     Args:
         app: with the rules.
         place: where targets are that rules name without an ARN.
-        calls: makes clients, and AWS calls.
+        items: of the rules' tables.
+        calls: makes clients.
         carrier: makes attempts.
         when_due_arn: the due function.
         workers: entries that are dealt with at once.
@@ -277,6 +279,7 @@ class SweepFunction:
         app: App,
         place: Place,
         *,
+        items: ItemCalls,
         calls: TargetCalls,
         carrier: Carrier,
         when_due_arn: str,
@@ -284,7 +287,7 @@ class SweepFunction:
         clock: Clock,
         tell: Callable[[str], object],
     ) -> None:
-        self._app, self._place, self._calls, self._carrier = app, place, calls, carrier
+        self._app, self._place, self._items, self._calls, self._carrier = app, place, items, calls, carrier
         self._when_due_arn, self._workers, self._clock, self._tell = when_due_arn, workers, clock, tell
 
     def run(self, lambda_event: Mapping[str, Any], *, remaining: timedelta, page_size: int | None = None) -> Swept:
@@ -303,14 +306,14 @@ class SweepFunction:
         entries = EntrySweeper(
             rule,
             self._place,
-            dynamodb=self._calls.client("dynamodb"),
+            items=self._items,
             functions=self._calls.client("lambda"),
             carrier=self._carrier,
             when_due_arn=self._when_due_arn,
         )
         sweeper = Sweeper(
             rule,
-            dynamodb=self._calls.client("dynamodb"),
+            items=self._items,
             entries=entries,
             clock=self._clock,
             workers=self._workers,
@@ -359,6 +362,9 @@ def sweep_function() -> SweepFunction:
     return SweepFunction(
         load_app(settings.app),
         settings.place,
+        items=DynamoDbItems(
+            get_session(), region=settings.place.region, connections=settings.concurrency + MAX_READERS
+        ),
         calls=calls,
         carrier=Carrier(calls, HttpSender()),
         when_due_arn=settings.when_due_function_arn,

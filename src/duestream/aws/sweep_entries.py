@@ -11,17 +11,14 @@ others.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from duestream.aws.carry_out import Carrier, is_http, is_refused_condition, request_of
 from duestream.aws.due_work import DueAttempt, DueWork
-from duestream.aws.wire_items import from_boto3, to_boto3
+from duestream.aws.item_calls import ItemCalls
 from duestream.core.outcome import Failure
 from duestream.core.record import AttributeValue, Item
 from duestream.core.rule import Refusal, Rule, Wanted
@@ -47,18 +44,18 @@ class EntrySweeper:
     Args:
         rule: with ``via=Sweep(...)``.
         place: where targets are that rules name without an ARN.
-        dynamodb: boto3's client.
+        items: of the rule's table.
         functions: boto3's client of Lambda.
         carrier: makes attempts.
         when_due_arn: the due function.
     """
 
     def __init__(
-        self, rule: Rule, place: Place, *, dynamodb: Any, functions: Any, carrier: Carrier, when_due_arn: str
+        self, rule: Rule, place: Place, *, items: ItemCalls, functions: Any, carrier: Carrier, when_due_arn: str
     ) -> None:
         assert rule.via is not None
         self._rule, self._place, self._shard_attribute = rule, place, rule.via.shard_attribute
-        self._dynamodb, self._functions, self._carrier = dynamodb, functions, carrier
+        self._items, self._functions, self._carrier = items, functions, carrier
         self._when_due_arn = when_due_arn
 
     def sweep(self, entry: Item, now: datetime) -> Fate:
@@ -69,13 +66,12 @@ class EntrySweeper:
             now: the present moment.
 
         Raises:
-            ClientError, BotoCoreError: AWS could not be asked; the entry stays for the next sweep.
+            CallError, ClientError, BotoCoreError: AWS could not be asked; the entry stays for the next sweep.
         """
         key = self._rule.key_of(entry)
         if self._rule.only_deletes_its_item:
             return self._delete(key, entry[self._rule.attribute])
-        found = self._dynamodb.get_item(TableName=self._rule.table.name, Key=to_boto3(key), ConsistentRead=True)
-        image = from_boto3(found.get("Item") or {})
+        image = self._items.get(self._rule.table.name, key) or {}
         if self._shard_attribute not in image:
             return Fate.NOT_WANTED
         wanted = self._rule.wanted(image, self._place)
@@ -98,11 +94,10 @@ class EntrySweeper:
         return Fate.SWEPT if is_ours and wanted is not None else Fate.NOT_WANTED
 
     def _delete(self, key: Item, timestamp: AttributeValue) -> Fate:
-        invocation = DeleteItem.own_invocation(
-            self._place, table_name=self._rule.table.name, key=key, unchanged={self._rule.attribute: timestamp}
+        request = DeleteItem.own_request(
+            table_name=self._rule.table.name, key=key, unchanged={self._rule.attribute: timestamp}
         )
-        request = to_boto3(json.loads(invocation.input))
-        return Fate.SWEPT if _done(self._dynamodb.delete_item, request) else Fate.NOT_WANTED
+        return Fate.SWEPT if self._items.delete(request) else Fate.NOT_WANTED
 
     def _invoke(self, work: DueWork, invocation: Invocation) -> None:
         if self._rule.when_due is not None or is_http(invocation):
@@ -124,11 +119,10 @@ class EntrySweeper:
 
     def _take_out(self, key: Item, timestamp: AttributeValue) -> bool:
         """Out of the index; False: the item was changed or deleted meanwhile."""
-        return _done(
-            self._dynamodb.update_item,
+        return self._items.update(
             {
                 "TableName": self._rule.table.name,
-                "Key": to_boto3(key),
+                "Key": key,
                 "UpdateExpression": "REMOVE #shard",
                 "ConditionExpression": "attribute_exists(#shard) AND #ts = :due",
                 "ExpressionAttributeNames": {"#shard": self._shard_attribute, "#ts": self._rule.attribute},
@@ -139,14 +133,3 @@ class EntrySweeper:
     def _schedule_name(self, key: Item, number: int) -> str:
         """As if it had a schedule: what makes a delivery the same one, whoever asks for it."""
         return schedule_name(self._rule.table.name, self._rule.name, key, number)
-
-
-def _done(call: Any, request: Mapping[str, Any]) -> bool:
-    """Make a conditional write; False: its condition does not hold."""
-    try:
-        call(**request)
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException":
-            return False
-        raise
-    return True

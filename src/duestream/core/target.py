@@ -325,10 +325,15 @@ class DeleteItem:
     def own_invocation(
         place: Place, *, table_name: str, key: Item, unchanged: Mapping[str, AttributeValue | None]
     ) -> Invocation:
-        """``deleteItem`` of the rule's own item on the condition that these attributes are unchanged.
+        """``deleteItem`` of the rule's own item, as a universal target. See `own_request`."""
+        request = DeleteItem.own_request(table_name=table_name, key=key, unchanged=unchanged)
+        return Invocation(universal_arn("dynamodb", "deleteItem", place.partition), json_text(request))
+
+    @staticmethod
+    def own_request(*, table_name: str, key: Item, unchanged: Mapping[str, AttributeValue | None]) -> dict[str, Any]:
+        """DeleteItem of the rule's own item on the condition that these attributes are unchanged.
 
         Args:
-            place: where the table is.
             table_name: the rule's table.
             key: the item's key.
             unchanged: attribute name to its value now, None for one that is missing. The timestamp attribute
@@ -342,14 +347,13 @@ class DeleteItem:
             else:
                 conditions.append(f"{name} = {placeholder}")
                 values[placeholder] = value
-        request = {
+        return {
             "TableName": table_name,
             "Key": key,
             "ConditionExpression": " AND ".join(conditions),
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
         }
-        return Invocation(universal_arn("dynamodb", "deleteItem", place.partition), json_text(request))
 
 
 _PLACEHOLDERS = (("#ts", ":due"), ("#tz", ":tz"))

@@ -8,7 +8,9 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.session import get_session
 from moto import mock_aws
+from tests.unit.aws.moto_endpoint import moto_endpoint
 
 from duestream.aws.carry_out import Carrier
 from duestream.aws.deliveries import Deliveries
@@ -16,6 +18,8 @@ from duestream.aws.due import DueFunction, Ended
 from duestream.aws.due_work import DueWork
 from duestream.aws.given_up import Afterwards
 from duestream.aws.http_out import HttpSender
+from duestream.aws.item_calls import DynamoDbItems
+from duestream.aws.json_calls import JsonCalls
 from duestream.aws.sweep import SweepFunction, Swept
 from duestream.aws.target_calls import TargetCalls
 from duestream.aws.wire_items import to_boto3
@@ -49,7 +53,7 @@ class RecordingFunctions:
 class Bench:
     """What a test sees of it."""
 
-    def __init__(self, app: App, carrier: Carrier | None = None) -> None:
+    def __init__(self, app: App, endpoint_url: str, carrier: Carrier | None = None) -> None:
         self.app, self.clock = app, ManualClock(START)
         self.dynamodb, self.sqs = _client("dynamodb"), _client("sqs")
         self.ses, self.scheduler = _client("ses"), _client("scheduler")
@@ -58,11 +62,18 @@ class Bench:
         self.lines: list[str] = []
         self._make()
         self.functions = RecordingFunctions()
+        self.items = DynamoDbItems(get_session(), region=PLACE.region, endpoint_url=endpoint_url)
         self.calls = TargetCalls(
-            PLACE.region, queue_url_prefix=QUEUE_PREFIX, own_queues=PLACE.arn("sqs", ""), make=self._client_in
+            PLACE.region,
+            queue_url_prefix=QUEUE_PREFIX,
+            own_queues=PLACE.arn("sqs", ""),
+            make=self._client_in,
+            make_queue_calls=lambda region: JsonCalls(
+                get_session(), "sqs", region=region, endpoint_url=endpoint_url, connections=10
+            ),
         )
         self.carrier = Carrier(self.calls, HttpSender()) if carrier is None else carrier
-        self.deliveries = Deliveries(self.dynamodb, DELIVERIES)
+        self.deliveries = Deliveries(self.items, DELIVERIES)
         self.due_function = self.make_due_function()
 
     def make_due_function(self) -> DueFunction:
@@ -78,7 +89,7 @@ class Bench:
         return DueFunction(
             self.app,
             PLACE,
-            items=self.dynamodb,
+            items=self.items,
             deliveries=self.deliveries,
             carrier=self.carrier,
             afterwards=afterwards,
@@ -100,6 +111,7 @@ class Bench:
         return SweepFunction(
             self.app,
             PLACE,
+            items=self.items,
             calls=self.calls,
             carrier=self.carrier,
             when_due_arn=self.lambda_arn,
@@ -206,8 +218,8 @@ def bench(app: App, monkeypatch: pytest.MonkeyPatch, carrier: Carrier | None = N
         monkeypatch.setenv(name, "testing")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.delenv("AWS_PROFILE", raising=False)
-    with mock_aws():
-        made = Bench(app, carrier)
+    with moto_endpoint() as endpoint_url, mock_aws():
+        made = Bench(app, endpoint_url, carrier)
         try:
             yield made
         finally:

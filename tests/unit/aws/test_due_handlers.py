@@ -10,6 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 from tests.unit.aws.due_bench import PLACE, QUEUE_PREFIX
+from tests.unit.aws.moto_endpoint import moto_endpoint
 
 from duestream.aws import due, sweep
 from duestream.aws.app_module import load_app
@@ -42,7 +43,6 @@ class Context:
 def _stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "rules_of_clinic.py").write_text(RULES)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
@@ -57,7 +57,8 @@ def _stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     }.items():
         monkeypatch.setenv(name, value)
     cached = (load_app, due.due_function, sweep.sweep_function)
-    with mock_aws():
+    with moto_endpoint() as endpoint_url, mock_aws():
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint_url)
         yield
     for function in cached:
         function.cache_clear()

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from tests.unit.aws.due_bench import START, Bench, bench
 
 from duestream import App, AwsCall, DeleteItem, Due, HttpRequest, QueueMessage, Retry, Sweep
+from duestream.aws.failures import CallError
+from duestream.aws.json_calls import JsonCalls
 from duestream.aws.sweep import SweepError
 from duestream.core.target import Target
 from duestream.errors import DeliveryError, SettingsError
@@ -70,25 +71,29 @@ def test_part_2_deletes_without_a_condition_so_an_item_extended_meanwhile_is_los
 ) -> None:
     """batch_writer takes no condition. Here: extended between the index's answer and the delete, it lives on."""
     put_many(b, 2)
-    client = b.calls.client("dynamodb")
-    delete = client.delete_item
+    delete = b.items.delete
 
-    def extend_then_delete(**request: Any) -> Any:
+    def extend_then_delete(request: dict[str, Any]) -> bool:
         if request["Key"]["id"]["S"] == "08-1":
             b.put("Offers", id="08-1", AT=LATER, GSI_PK="1")
-        return delete(**request)
+        return delete(request)
 
-    monkeypatch.setattr(client, "delete_item", extend_then_delete)
+    monkeypatch.setattr(b.items, "delete", extend_then_delete)
     result = b.sweep("expire")
     assert (result.swept, result.not_wanted) == (1, 1)
     assert ids(b) == {"08-1"}
 
 
-def test_part_2_grants_delete_item_and_calls_batch_write_item(b: Bench) -> None:
+def test_part_2_grants_delete_item_and_calls_batch_write_item(b: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the calls are made that the policy of the stack allows."""
     put_many(b, 2)
-    client, names = b.calls.client("dynamodb"), []
-    client.meta.events.register("before-call.dynamodb", lambda model, **_: names.append(model.name))
+    names, make = [], JsonCalls.make
+
+    def recording(calls: JsonCalls, operation: str, request: Any, **options: Any) -> Any:
+        names.append(operation)
+        return make(calls, operation, request, **options)
+
+    monkeypatch.setattr(JsonCalls, "make", recording)
     b.sweep("expire")
     assert set(names) == {"Query", "DeleteItem"}
 
@@ -155,14 +160,13 @@ def test_a_text_that_names_no_moment_is_told_at_every_sweep_and_stays(b: Bench) 
 
 def test_a_sweep_pages_stops_in_time_and_the_next_one_goes_on(b: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     put_many(b, 60)
-    client = b.calls.client("dynamodb")
-    delete = client.delete_item
+    delete = b.items.delete
 
-    def slow_delete(**request: Any) -> Any:
+    def slow_delete(request: dict[str, Any]) -> bool:
         b.clock.tick(timedelta(seconds=5))
-        return delete(**request)
+        return delete(request)
 
-    monkeypatch.setattr(client, "delete_item", slow_delete)
+    monkeypatch.setattr(b.items, "delete", slow_delete)
     swept = [b.sweep("expire", page_size=4).swept for _ in range(8)]
     assert sum(swept) == 60
     assert ids(b) == set()
@@ -179,14 +183,13 @@ def test_no_shard_waits_behind_another(b: Bench, monkeypatch: pytest.MonkeyPatch
         b.put("Offers", id=f"a-{number}", AT=EARLIER, GSI_PK="0")
     b.put("Offers", id="b", AT=EARLIER, GSI_PK="1")
     b.put("Offers", id="c", AT=EARLIER, GSI_PK="2")
-    client = b.calls.client("dynamodb")
-    delete = client.delete_item
+    delete = b.items.delete
 
-    def slow_delete(**request: Any) -> Any:
+    def slow_delete(request: dict[str, Any]) -> bool:
         b.clock.tick(timedelta(seconds=2))
-        return delete(**request)
+        return delete(request)
 
-    monkeypatch.setattr(client, "delete_item", slow_delete)
+    monkeypatch.setattr(b.items, "delete", slow_delete)
     b.sweep("expire", page_size=2)
     assert ids(b) & {"b", "c"} == set()
     assert len(ids(b)) > 20
@@ -208,15 +211,14 @@ def test_lateness_and_what_is_left_are_reported(b: Bench) -> None:
 def test_two_sweeps_at_once_delete_each_item_once(b: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole sweep goes by while another is about to delete what it has read."""
     put_many(b, 12)
-    client = b.calls.client("dynamodb")
-    delete, first, others = client.delete_item, iter([True]), list[int]()
+    delete, first, others = b.items.delete, iter([True]), list[int]()
 
-    def overtaken_delete(**request: Any) -> Any:
+    def overtaken_delete(request: dict[str, Any]) -> bool:
         if next(first, False):
             others.append(b.sweep("expire").swept)
-        return delete(**request)
+        return delete(request)
 
-    monkeypatch.setattr(client, "delete_item", overtaken_delete)
+    monkeypatch.setattr(b.items, "delete", overtaken_delete)
     result = b.sweep("expire")
     assert result.failed == 0
     assert result.swept + others[0] == 12
@@ -226,24 +228,22 @@ def test_two_sweeps_at_once_delete_each_item_once(b: Bench, monkeypatch: pytest.
 # Faults ------------------------------------------------------------------------------------------------
 
 
-def throttled(operation: str) -> ClientError:
-    return ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, operation)
+THROTTLED = CallError("ThrottlingException", "Rate exceeded", 400)
 
 
 def test_a_shard_that_cannot_be_read_does_not_stop_the_others_and_is_an_error(
     b: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_many(b, 6)
-    client = b.calls.client("dynamodb")
-    query = client.query
+    query = b.items.query
 
-    def refuse_one(**request: Any) -> Any:
+    def refuse_one(request: dict[str, Any]) -> Any:
         if request["ExpressionAttributeValues"][":shard"] == {"S": "1"}:
-            raise throttled("Query")
-        return query(**request)
+            raise THROTTLED
+        return query(request)
 
     with monkeypatch.context() as failing:
-        failing.setattr(client, "query", refuse_one)
+        failing.setattr(b.items, "query", refuse_one)
         with pytest.raises(SweepError, match=r"shard 1: .*Rate exceeded"):
             b.sweep("expire")
     assert ids(b) == {"08-1", "08-4"}
@@ -252,16 +252,15 @@ def test_a_shard_that_cannot_be_read_does_not_stop_the_others_and_is_an_error(
 
 def test_an_item_that_could_not_be_deleted_is_left_to_the_next_sweep(b: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     put_many(b, 4)
-    client = b.calls.client("dynamodb")
-    delete = client.delete_item
+    delete = b.items.delete
 
-    def refuse_one(**request: Any) -> Any:
+    def refuse_one(request: dict[str, Any]) -> bool:
         if request["Key"]["id"]["S"] == "08-2":
-            raise throttled("DeleteItem")
-        return delete(**request)
+            raise THROTTLED
+        return delete(request)
 
     with monkeypatch.context() as failing:
-        failing.setattr(client, "delete_item", refuse_one)
+        failing.setattr(b.items, "delete", refuse_one)
         result = b.sweep("expire")
         assert (result.swept, result.left, result.failed) == (3, 1, 1)
         with pytest.raises(SweepError, match="Rate exceeded"):
@@ -311,14 +310,13 @@ def test_what_is_due_is_invoked_as_the_item_is_and_leaves_the_index(c: Bench) ->
 
 
 def test_an_item_changed_since_the_index_was_read_is_not_acted_on(c: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = c.calls.client("dynamodb")
-    get = client.get_item
+    get = c.items.get
 
-    def move_then_get(**request: Any) -> Any:
+    def move_then_get(table_name: str, key: Any) -> Any:
         c.put("Calls", id="1", AT=LATER, GSI_PK="1", to="a")
-        return get(**request)
+        return get(table_name, key)
 
-    monkeypatch.setattr(client, "get_item", move_then_get)
+    monkeypatch.setattr(c.items, "get", move_then_get)
     assert c.sweep("call").swept == 0
     assert sent(c) == []
     item = c.item("Calls", id="1")
@@ -361,9 +359,8 @@ def test_a_sweep_that_dies_before_it_could_take_the_item_out_is_repeated_with_th
         make(*arguments, token=token)
 
     monkeypatch.setattr(c.calls, "make", recording)
-    client = c.calls.client("dynamodb")
     with monkeypatch.context() as dying:
-        dying.setattr(client, "update_item", lambda **_: (_ for _ in ()).throw(throttled("UpdateItem")))
+        dying.setattr(c.items, "update", lambda _: (_ for _ in ()).throw(THROTTLED))
         with pytest.raises(SweepError):
             c.sweep("call")
     assert c.sweep("call").swept == 1
