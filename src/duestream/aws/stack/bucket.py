@@ -1,6 +1,7 @@
 """The bucket that a stack's code is read from: made when it is needed, shut to the public, emptied with the stack."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
@@ -67,8 +68,8 @@ def bucket_exists(access: Access, bucket: Bucket, identity: Identity) -> bool:
     return True
 
 
-def make_bucket(access: Access, bucket: Bucket) -> None:
-    """Make the bucket: public access blocked, everything in it encrypted, access by policies alone.
+def make_bucket(access: Access, bucket: Bucket, identity: Identity) -> None:
+    """Make the bucket: public access blocked, everything in it encrypted, access by policies alone, and with TLS.
 
     Raises:
         AwsError: it is not to be made by us, or the name is taken.
@@ -78,7 +79,7 @@ def make_bucket(access: Access, bucket: Bucket) -> None:
     s3, region = access.client("s3"), access.region
     place = {} if region == _FIRST_REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     try:
-        s3.create_bucket(Bucket=bucket.name, **place)
+        s3.create_bucket(Bucket=bucket.name, **place)  # without ACLs, as S3 makes every bucket since April 2023
     except ClientError as error:
         if code_of(error) == "BucketAlreadyExists":
             raise AwsError(
@@ -98,6 +99,24 @@ def make_bucket(access: Access, bucket: Bucket) -> None:
             "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": True}]
         },
     )
+    policy = _only_with_tls(f"arn:{identity.partition}:s3:::{bucket.name}")
+    s3.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(policy))
+
+
+def _only_with_tls(arn: str) -> dict[str, object]:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "OnlyWithTls",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [arn, f"{arn}/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }
 
 
 def put_object(access: Access, bucket: Bucket, key: str, body: bytes, identity: Identity) -> bool:

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from duestream.aws.stack.imports import Neighbours, refuse_name
+from duestream.aws.stack.imports import Neighbours, files_in, refuse_name
 from duestream.errors import RuleError, SettingsError
 
 #: Zip files know no time before; a fixed one makes the same contents the same bytes.
@@ -22,7 +22,6 @@ MAX_UNPACKED_BYTES = 250 * 1024 * 1024
 _PACKAGE = Path(__file__).parents[2]
 #: Of our own package: what the functions import. What only builds and tends the stack stays at home.
 _OURS = ("__init__.py", "errors.py", "clock.py", "version.py", "core/**/*.py", "aws/*.py")
-_NEVER = frozenset({"__pycache__", ".git", ".venv", "node_modules"})
 
 Files = Mapping[PurePosixPath, bytes]
 
@@ -93,10 +92,8 @@ def _files(rule_file: Path, include: list[Path], *, has_layers: bool) -> Files:
 def _contents(folder: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     if not folder.is_dir():
         raise SettingsError(f"there is no folder {folder} to include")
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not _NEVER & set(parts) and path.suffix != ".pyc":
-            yield PurePosixPath(*parts), path.read_bytes()
+    for path in files_in(folder):
+        yield PurePosixPath(*path.relative_to(folder).parts), path.read_bytes()
 
 
 def _zip(files: Files) -> bytes:

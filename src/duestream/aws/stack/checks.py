@@ -17,6 +17,8 @@ from duestream.core.target import HttpRequest
 #: Of a function's code, unzipped, and of a template's resources ("Lambda quotas", "CloudFormation quotas").
 MAX_UNZIPPED_BYTES = 262_144_000
 MAX_RESOURCES = 500
+#: Of the user's files in the bundle, so many are named.
+MAX_SHOWN_FILES = 8
 #: Type to the property with the name, and how long that may be.
 _NAMES: Mapping[str, tuple[str, int]] = {
     "AWS::Lambda::Function": ("FunctionName", 64),
@@ -90,10 +92,13 @@ def _of_rule(rule: Rule) -> Iterator[Check]:
 def _of_bundle(bundle: bytes) -> Check:
     with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
         sizes = [entry.file_size for entry in archive.infolist()]
+        names = [name for name in archive.namelist() if not name.startswith("duestream/")]
     words = f"{len(bundle) / 1000:.0f} kB, {_count(len(sizes), 'file')}, {sum(sizes) / 1000:.0f} kB unzipped"
     if sum(sizes) > MAX_UNZIPPED_BYTES:
         return Check("bundle", "failed", f"{words}; Lambda takes {MAX_UNZIPPED_BYTES}", "Put packages into a layer.")
-    return Check("bundle", "ok", words)
+    # Whatever goes up is to be seen before it does.
+    more = f" and {len(names) - MAX_SHOWN_FILES} more" if len(names) > MAX_SHOWN_FILES else ""
+    return Check("bundle", "ok", f"{words}; yours: {', '.join(names[:MAX_SHOWN_FILES])}{more}")
 
 
 def _of_template(template: Mapping[str, Any]) -> Check:

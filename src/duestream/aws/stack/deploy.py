@@ -224,7 +224,7 @@ class Deployment:
 
     def _make_bucket_if_missing(self, bucket: Bucket) -> None:
         if not bucket_exists(self.access, bucket, self.identity):
-            make_bucket(self.access, bucket)
+            make_bucket(self.access, bucket, self.identity)
             self.report(Step("bucket", f"made the bucket {bucket.name}, encrypted and shut to the public"))
 
     def _upload(self, bucket: Bucket) -> bool:

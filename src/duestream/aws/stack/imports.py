@@ -15,6 +15,7 @@ RUNTIME_MODULES = frozenset(
 )
 #: Windows only, and so never there.
 _MISSING_IN_LAMBDA = frozenset({"msvcrt", "winreg", "winsound", "_winapi"})
+_LEFT_OUT = frozenset({"__pycache__", "node_modules"})
 _CATCHES = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 
 
@@ -86,7 +87,7 @@ class Neighbours:
             refuse_name(package if package.is_dir() else module)
             # Python prefers a package to a module of the same name, and a module to a folder without __init__.py.
             if (package / "__init__.py").is_file() or not module.is_file():
-                return _package_files(package)
+                return files_in(package)
             return (module,)
         if top in self._elsewhere or self._takes_others or imported.is_optional:
             return ()
@@ -106,13 +107,21 @@ class Neighbours:
             )
 
 
-def _package_files(package: Path) -> list[Path]:
-    """A package whole: also its data, and what it imports only when it is asked to."""
+def files_in(folder: Path) -> list[Path]:
+    """A folder whole, such as a package with its data and what it imports only when it is asked to.
+
+    But for what is hidden (``.env``, ``.git``, ``.aws``: secrets, histories), and what Python makes anew.
+    """
     return [
         path
-        for path in sorted(package.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".pyc" and not any(map(_stays_at_home, path.relative_to(folder).parts))
     ]
+
+
+def _stays_at_home(name: str) -> bool:
+    # Wheels may have their shared libraries in ".libs".
+    return name in _LEFT_OUT or (name.startswith(".") and name != ".libs")
 
 
 def _imports_of(path: Path) -> Iterator[_Import]:

@@ -1,5 +1,6 @@
 """The bucket for bundles: made shut and encrypted, filled once for the same bytes, and emptied."""
 
+import json
 from typing import Any
 
 import pytest
@@ -46,25 +47,31 @@ def test_the_same_code_has_the_same_key_and_other_code_another() -> None:
     [("us-east-1", {}), ("eu-central-1", {"CreateBucketConfiguration": {"LocationConstraint": "eu-central-1"}})],
 )
 def test_a_bucket_is_made_shut_and_encrypted(region: str, place: dict[str, Any]) -> None:
-    here, client = access(region, create_bucket={}, put_public_access_block={}, put_bucket_encryption={})
-    make_bucket(here, OURS)
+    answers: dict[str, Any] = {"create_bucket": {}, "put_public_access_block": {}, "put_bucket_encryption": {}}
+    here, client = access(region, **answers, put_bucket_policy={})
+    make_bucket(here, OURS, IDENTITY)
     assert client.called("create_bucket") == [{"Bucket": OURS.name, **place}]
     (blocked,) = client.called("put_public_access_block")
     assert set(blocked["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(client.called("put_bucket_encryption")) == 1
+    (put,) = client.called("put_bucket_policy")
+    (statement,) = json.loads(put["Policy"])["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert statement["Resource"] == [f"arn:aws:s3:::{OURS.name}", f"arn:aws:s3:::{OURS.name}/*"]
 
 
 def test_a_bucket_that_was_named_is_never_made() -> None:
     here, client = access()
     with pytest.raises(AwsError, match="there is no bucket releases"):
-        make_bucket(here, THEIRS)
+        make_bucket(here, THEIRS, IDENTITY)
     assert client.calls == []
 
 
 def test_somebody_elses_bucket_is_not_written_to() -> None:
     here, _ = access(create_bucket=refusal("BucketAlreadyExists"))
     with pytest.raises(AwsError, match="is taken by another account"):
-        make_bucket(here, OURS)
+        make_bucket(here, OURS, IDENTITY)
     here, client = access(head_bucket=refusal("403"))
     with pytest.raises(AwsError, match="is not this account's"):
         bucket_exists(here, OURS, IDENTITY)

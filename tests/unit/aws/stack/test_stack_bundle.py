@@ -138,6 +138,26 @@ def test_packages_come_from_an_included_folder_or_a_layer(folder: Path, tmp_path
         bundle(folder / "rules.py", include=[tmp_path / "nowhere"])
 
 
+def test_nothing_hidden_goes_along(folder: Path, tmp_path: Path) -> None:
+    (folder / "rules.py").write_text(f"import people\nimport parcels\n{RULES}")
+    write(folder, people__in____init__="", parcels__in____init__="")
+    for hidden in (".env", "people/.env", "people/.git/config", "parcels/.aws/credentials", "parcels/.libs/needed.so"):
+        (folder / hidden).parent.mkdir(parents=True, exist_ok=True)
+        (folder / hidden).write_text("secret")
+    packages = tmp_path / "packages"
+    for hidden in ("a/.netrc", ".ssh/id_ed25519", "node_modules/a/b.js", "a/data.json", "a/.libs/needed.so"):
+        (packages / hidden).parent.mkdir(parents=True, exist_ok=True)
+        (packages / hidden).write_text("secret")
+    assert users_in(bundle(folder / "rules.py", include=[packages])) == {
+        "rules.py",
+        "people/__init__.py",
+        "parcels/__init__.py",
+        "parcels/.libs/needed.so",
+        "a/data.json",
+        "a/.libs/needed.so",
+    }
+
+
 def test_what_serves_the_local_engine_cannot_be_imported(folder: Path) -> None:
     (folder / "rules.py").write_text(f"{RULES}from duestream.local.server import Server\n")
     with pytest.raises(

@@ -97,7 +97,7 @@ def simple() -> App:
 def test_offline_it_tells_bundle_template_names_and_wide_permissions() -> None:
     checks = offline(simple())
     assert checks["rule file"].words == "1 rule on 1 table"
-    assert checks["bundle"].words.endswith("1 file, 0 kB unzipped")
+    assert checks["bundle"].words.endswith("1 file, 0 kB unzipped; yours: clinic.py")
     assert {check.state for check in checks.values()} == {"ok"}
     app = simple()
 
