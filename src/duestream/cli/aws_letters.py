@@ -17,7 +17,7 @@ from duestream.core.app import App
 
 #: Letters that are ended side by side, and those that are taken on at once.
 SIDE_BY_SIDE = 8
-CHUNK = 50
+CHUNK = 16
 
 
 class AwsBox:
