@@ -5,7 +5,7 @@ processor's time, and are told from the others by nothing else.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -38,6 +38,11 @@ MAX_CONNECTIONS = 64
 MAX_TRIES = 3
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20
+
+#: Members of a request that may have the ARN of what it is for. (A FIFO queue's message group may be called anything.)
+_names_something = re.compile(
+    r"(?!MessageGroupId|MessageDeduplicationId)\w*(Arn|ARN|Name|Url|Id|Cluster|Resource)\Z"
+).match
 
 #: (service in boto3's words, region) to a client.
 MakeClient = Callable[[str, str], Any]
@@ -107,7 +112,7 @@ class TargetCalls:
         Raises:
             DeliveryError: it was not taken.
         """
-        region = _region_of(parameters.values())
+        region = _region_of(parameters)
         if (service, action) == ("sqs", "sendMessage"):
             self._send_message(parameters, region or self._region, token)
             return
@@ -185,10 +190,10 @@ def boto3_service(name: str) -> str:
     return str(found[0]) if found else name
 
 
-def _region_of(values: Iterable[Any]) -> str | None:
-    """The region of the first ARN that has one."""
-    for value in values:
-        if isinstance(value, str) and value.startswith("arn:"):
+def _region_of(parameters: Mapping[str, Any]) -> str | None:
+    """The region of the first ARN that names what is called; one that stands in a text says nothing."""
+    for name, value in parameters.items():
+        if isinstance(value, str) and value.startswith("arn:") and _names_something(name):
             parts = value.split(":", 4)
             if len(parts) == 5 and parts[3]:
                 return parts[3]

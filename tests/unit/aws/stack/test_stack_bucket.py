@@ -61,6 +61,13 @@ def test_a_bucket_is_made_shut_and_encrypted(region: str, place: dict[str, Any])
     assert statement["Resource"] == [f"arn:aws:s3:::{OURS.name}", f"arn:aws:s3:::{OURS.name}/*"]
 
 
+def test_where_there_is_no_tls_it_is_not_demanded() -> None:
+    here, client = access(create_bucket={}, put_public_access_block={}, put_bucket_encryption={})
+    here.endpoint_url = "http://127.0.0.1:4566"
+    make_bucket(here, OURS, IDENTITY)
+    assert client.called("put_bucket_policy") == []
+
+
 def test_a_bucket_that_was_named_is_never_made() -> None:
     here, client = access()
     with pytest.raises(AwsError, match="there is no bucket releases"):
