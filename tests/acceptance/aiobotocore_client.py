@@ -123,9 +123,9 @@ async def write_together(client: Any) -> None:
     assert len(read["Responses"]["Orders"]) == 1
     check = {"ConditionCheck": {**TABLE, "Key": key(100), "ConditionExpression": "attribute_exists(nr)"}}
     both = client.transact_write_items(TransactItems=[{"Delete": {**TABLE, "Key": key(1)}}, check])
-    (cancelled,) = await asyncio.gather(both, return_exceptions=True)
+    cancelled: Any = (await asyncio.gather(both, return_exceptions=True))[0]
     assert isinstance(cancelled, client.exceptions.TransactionCanceledException), cancelled
-    reasons = cancelled.response["CancellationReasons"]  # type: ignore[attr-defined]  # a class made when it is met
+    reasons = cancelled.response["CancellationReasons"]
     assert [one["Code"] for one in reasons] == ["None", "ConditionalCheckFailed"], reasons
     await client.transact_write_items(TransactItems=[{"Delete": {**TABLE, "Key": key(1)}}])
     reads = await client.transact_get_items(TransactItems=[{"Get": {**TABLE, "Key": key(1)}}])

@@ -1,7 +1,7 @@
 """A store, a manual clock, and DynamoDB's operations called as the server calls them."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,25 @@ class Caller:
     """Calls operations; each call is one run of the loop."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._runner = asyncio.Runner()
         self.clock = ManualClock(datetime(2030, 1, 1, tzinfo=UTC))
-        self.store = self._runner.run(self._open(folder))
+        self._open_store()
+
+    def _open_store(self) -> None:
+        self.store = self._runner.run(self._open(self._folder))
         self._context = RequestContext(
             self.store, self.clock, Place(region="eu-west-1"), "http://127.0.0.1:8787", "request-1"
         )
+
+    def reopen(self) -> None:
+        """Close the data folder and open it again."""
+        self._runner.run(self.store.close())
+        self._open_store()
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine on the store's loop."""
+        return self._runner.run(coroutine)
 
     @staticmethod
     async def _open(folder: Path) -> Store:
