@@ -168,6 +168,22 @@ def test_letters_are_listed_shown_redriven_and_explained(up: Callable[..., Any],
         assert "Nothing is known of such an item" in nobody.stdout
 
 
+def test_a_server_that_answers_where_an_app_is_asked_for_tells_of_its_own_letters(
+    up: Callable[..., Any], tmp_path: Path
+) -> None:
+    with up(*MANUAL) as server:
+        server.put("b", REVIEW="2030-01-01T10:00:00Z")
+        server.step("dead_letter_record")
+        keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": REGION}
+        app = str(tmp_path / "rules.py")
+        listed = json.loads(server.run("dead-letters", "list", app, "--json", **keys).stdout)["letters"]
+        assert listed == server.json("dead-letters", "list")["letters"]
+        why = server.run("why", "Appointments", "PK=b,SK=1", "--app", app, **keys)
+        assert why.stdout == server.run("why", "Appointments", "PK=b,SK=1").stdout
+        twice = server.run("dead-letters", "list", app, "--app", app, **keys)
+        assert (twice.returncode, "name the app once" in twice.stderr) == (2, True)
+
+
 def test_what_sqs_sees_is_the_same_letter_and_a_letter_in_flight_is_left_alone(up: Callable[..., Any]) -> None:
     with up(*MANUAL) as server:
         server.put("a", REMINDER="2030-01-01T09:00:30Z")

@@ -330,6 +330,40 @@ def test_what_the_item_says_now_counts_more_unless_it_is_forced(clinic: Clinic) 
     assert len(clinic.schedules()) == 1
 
 
+def test_a_schedule_that_aws_has_not_deleted_yet_is_not_taken_for_a_newer_one(clinic: Clinic) -> None:
+    clinic.put("a", REMINDER="2030-01-01T09:00:00Z")
+    schedule = schedule_name(TABLE, "reminder", {"id": {"S": "a"}})
+    clinic.scheduler.create_schedule(
+        GroupName="clinic",
+        Name=schedule,
+        State="DISABLED",  # so that it stands
+        ScheduleExpression="at(2030-01-01T09:00:00)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": PLACE.arn("sqs", "reminders"), "RoleArn": f"arn:aws:iam::{PLACE.account_id}:role/execution"},
+    )
+    name = clinic.given_up("reminder", "a")
+    assert clinic.redrive(name) == [("redriven", "")]
+    assert clinic.schedules().keys() == {schedule, f"redrive-{name}"}
+
+
+def test_a_letter_that_somebody_takes_meanwhile_is_left_to_them(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = clinic.given_up("reminder", "a")
+    hold_on = DeadLetterQueues.hold_on
+
+    def hold_on_too_late(queues: DeadLetterQueues, letters: Any) -> set[str]:
+        clinic.advance(timedelta(minutes=10))
+        url = clinic.urls["clinic-dead-letters"]
+        (taken,) = clinic.sqs.receive_message(QueueUrl=url, VisibilityTimeout=60)["Messages"]
+        clinic.sqs.delete_message(QueueUrl=url, ReceiptHandle=taken["ReceiptHandle"])
+        return hold_on(queues, letters)
+
+    monkeypatch.setattr(DeadLetterQueues, "hold_on", hold_on_too_late)
+    assert clinic.redrive(name) == [("in flight", "somebody else received it meanwhile")]
+    assert clinic.schedules() == {}
+
+
 def test_letters_that_cannot_be_delivered_stay_and_say_why(clinic: Clinic) -> None:
     cut = clinic.given_up("reminder", "a", IS_PAYLOAD_TRUNCATED="true")
     bare = clinic.given_up("reminder", "b", "only the input")

@@ -162,7 +162,9 @@ class Redriver:
             return self._send(letter, name, rule, dry_run=dry_run)
         if standing.get("Description") == description_of(letter):  # we were here, and the letter was not deleted
             return Redriven(letter.message_id, "redriven", "it is under way", f"{self._group.name}/{name}")
-        if not force:
+        # When exactly AWS deletes a schedule that it gave up is not documented: it may be the letter's own.
+        is_its_own = standing["ScheduleExpression"] == f"at({letter.attributes.get('SCHEDULED_TIME', '')[:19]})"
+        if not force and not is_its_own:
             return _refused(
                 letter,
                 f"the item has changed since: what it says now stands as {standing['ScheduleExpression']}; --force "
