@@ -258,6 +258,18 @@ def test_an_interrupted_backfill_goes_on_where_it_stopped(
 
 
 @pytest.mark.parametrize("tended", ["scheduler"], indirect=True)
+def test_a_table_with_another_key_is_refused_before_anything_is_done(tended: Tended) -> None:
+    changed = App("clinic")
+    changed.table(TABLE, partition_key="name").rule("STARTS_AT", QueueMessage("reminders"), name="reminder")
+    tended.app, tended.tables = changed, scheduled_tables(changed)
+    refused = r"table Appointments has the key id \(S\), and the app declares name \(S\)"
+    with pytest.raises(Error, match=refused):
+        tended.backfill()
+    with pytest.raises(Error, match=refused):
+        tended.reconcile(mend=True)
+
+
+@pytest.mark.parametrize("tended", ["scheduler"], indirect=True)
 def test_schedules_of_another_tables_rule_of_the_same_name_are_no_orphans(tended: Tended) -> None:
     tended.app.table("Visits", partition_key="id").rule("STARTS_AT", QueueMessage("visits"), name="reminder")
     assert [table.name for table in scheduled_tables(tended.app)] == [TABLE, "Visits"]

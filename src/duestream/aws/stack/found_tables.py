@@ -16,6 +16,7 @@ VIEW_TYPE = "NEW_AND_OLD_IMAGES"
 LOOK_SECONDS = 1.0
 #: A table becomes active within minutes, as a rule; beyond that, somebody has to look.
 MAX_LOOKS = 600
+KEY_REMEDY = "A table's key cannot be changed: declare it as it is, or declare another table and move the items."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,9 @@ def look_for_table(dynamodb: Any, watched: WatchedTable, in_stack: Collection[st
     items = int(table.get("ItemCount", 0))
     stream = table.get("StreamSpecification", {})
     stream_arn = table.get("LatestStreamArn") if stream.get("StreamEnabled") else None
-    key_problem = _key_problem(declaration, table)
-    if key_problem:
-        remedy = "A table's key cannot be changed: declare it as it is, or declare another table and move the items."
-        return FoundTable(name, state, key_problem, remedy)
+    problem = key_problem(declaration, table)
+    if problem:
+        return FoundTable(name, state, problem, KEY_REMEDY)
     if state == "stack":  # what else changes there, the change set tells
         return FoundTable(name, state, stream_arn=stream_arn, items=items)
     for rule in watched.rules:
@@ -134,7 +134,13 @@ def _key_of(schema: Iterable[Mapping[str, str]], types: Mapping[str, str]) -> li
     return [(name, types.get(name, "?")) for name in (there.get("HASH"), there.get("RANGE")) if name]
 
 
-def _key_problem(declaration: TableDeclaration, table: Mapping[str, Any]) -> str:
+def key_problem(declaration: TableDeclaration, table: Mapping[str, Any]) -> str:
+    """How a table's key differs from the declared one; empty: it does not.
+
+    Args:
+        declaration: the app's.
+        table: DescribeTable's ``Table``.
+    """
     types = {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
     is_so = _key_of(table["KeySchema"], types)
     declared = [(declaration.partition_key, declaration.partition_key_type)]

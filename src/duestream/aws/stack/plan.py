@@ -181,7 +181,9 @@ class Planning:
         previews: list[Preview] = []
         invocations: list[Invocation] = []
         for table in self.draft.app.tables:
-            items = None if found[table.name].state == "missing" else self._sample(table.name)
+            # Of a table that is not as it was declared, nobody can say which attributes are the key.
+            is_readable = found[table.name].state != "missing" and not found[table.name].problem
+            items = self._sample(table.name) if is_readable else None
             for rule in table.rules:
                 preview = Preview(rule, None if items is None else len(items))
                 for item in items or ():

@@ -7,9 +7,9 @@ be run again at any time. It makes no schedule for what is past: that would deli
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from duestream.aws.stack.session import Access, told_plainly
+from duestream.aws.stack.session import Access
 from duestream.aws.upkeep.keepers import Keeper
-from duestream.aws.upkeep.scanning import Progress, scan
+from duestream.aws.upkeep.scanning import Progress, described, scan
 from duestream.core.app import App
 from duestream.core.record import Item
 from duestream.core.rule import TableDeclaration
@@ -78,7 +78,7 @@ def backfill(
         Error: AWS refused; the progress is kept, and the same call goes on.
     """
     for table in tables:
-        about = _item_count(access, table.name)
+        about = described(access, table).get("ItemCount") or None
 
         def page(items: Sequence[Item], table: TableDeclaration = table) -> Mapping[str, int]:
             return keeper.make_missing(table, items, dry_run=dry_run).counts
@@ -91,9 +91,3 @@ def backfill(
         scan(access, table.name, segments=segments, progress=progress, page=page, tell=tell_of)
     progress.end()
     return {table.name: progress.counts(table.name) for table in tables}
-
-
-def _item_count(access: Access, table_name: str) -> int | None:
-    with told_plainly(access):
-        described = access.client("dynamodb").describe_table(TableName=table_name)
-    return described["Table"].get("ItemCount") or None

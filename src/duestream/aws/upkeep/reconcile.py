@@ -22,7 +22,7 @@ from typing import Any
 from duestream.aws.stack.session import Access
 from duestream.aws.upkeep.group import Group, rule_of_name
 from duestream.aws.upkeep.keepers import Finding, Keeper, counts_of
-from duestream.aws.upkeep.scanning import PAGE_ITEMS, Progress, scan
+from duestream.aws.upkeep.scanning import PAGE_ITEMS, Progress, described, scan
 from duestream.core.app import App
 from duestream.core.expected import expected_of
 from duestream.core.record import Item
@@ -111,6 +111,7 @@ class Reconciler:
     def _scan(self, tables: Sequence[TableDeclaration], segments: int, wanted: "_Wanted") -> dict[str, int]:
         progress = Progress(None, {})
         for table in tables:
+            described(self._access, table)
 
             def page(items: Sequence[Item], table: TableDeclaration = table) -> Mapping[str, int]:
                 now = self._now()

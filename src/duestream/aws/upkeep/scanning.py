@@ -9,8 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from duestream.aws.stack.session import Access, told_plainly
+from duestream.aws.stack.found_tables import KEY_REMEDY, key_problem
+from duestream.aws.stack.session import Access, AwsError, told_plainly
 from duestream.core.record import Item
+from duestream.core.rule import TableDeclaration
 from duestream.errors import Error
 
 DEFAULT_SEGMENTS = 4
@@ -90,6 +92,20 @@ class Progress:
         beside = self._path.with_name(f"{self._path.name}.new")
         beside.write_text(text, "utf-8")
         beside.replace(self._path)
+
+
+def described(access: Access, table: TableDeclaration) -> Mapping[str, Any]:
+    """DescribeTable's ``Table``, of a table that has the key that was declared.
+
+    Raises:
+        AwsError: it has another, there is no such table, or AWS refused.
+    """
+    with told_plainly(access):
+        found: Mapping[str, Any] = access.client("dynamodb").describe_table(TableName=table.name)["Table"]
+    problem = key_problem(table, found)
+    if problem:
+        raise AwsError(problem, remedy=KEY_REMEDY)
+    return found
 
 
 #: Does what is to be done with a page of items; answers what it counted.

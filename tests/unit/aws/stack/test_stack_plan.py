@@ -185,6 +185,22 @@ def test_items_that_are_there_are_shown_to_the_rules() -> None:
     assert parameters["VisitsTableStreamArn"].endswith("table/Visits/stream/turned-on-by-deploy")
 
 
+def test_a_table_with_another_key_fails_and_its_items_are_shown_to_nobody() -> None:
+    table = {
+        "KeySchema": [{"AttributeName": "name", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "name", "AttributeType": "S"}],
+    }
+    tables = ScriptedClient(
+        describe_table=lambda asked: {"Table": table} if asked["TableName"] == "Visits" else MISSING,
+        scan={"Items": [{"name": {"S": "1"}, "AT": {"S": "2031-01-01"}}]},
+    )
+    plan, _ = plan_of(simple(), dynamodb=tables)
+    (failed,) = [check for check in plan.checks if check.state == "failed"]
+    assert "has the key name (S), and the app declares id (S)" in failed.words
+    assert [preview.items for preview in plan.previews] == [None]
+    assert tables.called("scan") == []
+
+
 def test_a_taken_name_fails_and_no_change_set_is_made() -> None:
     plan, access = plan_of(simple(), sqs=ScriptedClient(get_queue_url={"QueueUrl": "u"}))
     assert not plan.can_be_deployed
