@@ -24,7 +24,7 @@ appointments = app.table("Appointment-Table", partition_key="PK")
 
 @appointments.rule("REMINDER")
 def reminder(item) -> QueueMessage:
-    return QueueMessage("reminders", item["PK"])
+    return QueueMessage("reminders", item["no such"] if "BROKEN" in item else item["PK"])
 
 
 @appointments.when_due("ENDS_AT", retry=Retry(attempts=0))
@@ -90,6 +90,25 @@ def test_what_the_due_function_gave_up_arrives_when_it_is_redriven(ministack: El
     (message,) = ministack.wait_for(lambda: receive(QueueUrl=url).get("Messages"))
     assert message["Body"] == "a"
     assert listed() == []
+
+
+def test_a_record_that_the_deployed_rule_cannot_digest_is_planned_by_the_mended_one(ministack: Elsewhere) -> None:
+    items(ministack).put_item(Item={"PK": "a", "REMINDER": FAR, "BROKEN": "yes"})
+    (letter,) = ministack.wait_for(lambda: ministack.json("dead-letters", "list", "clinic.py")["letters"])
+    assert (letter["kind"], letter["rule"], letter["key"]) == ("record", "reminder", {"PK": {"S": "a"}})
+    assert "KeyError: 'no such'" in letter["reason"]
+    (refused,) = ministack.json("dead-letters", "redrive", "--all", *WHERE, code=1)["results"]
+    assert (refused["result"], "KeyError" in refused["reason"]) == ("refused", True)
+
+    file = ministack.folder / "clinic.py"
+    file.write_text(APP.replace('item["no such"]', '"mended"'))
+    assert ministack.json("dead-letters", "redrive", "--all", *WHERE)["results"][0]["result"] == "redriven"
+    name = schedule_name("Appointment-Table", "reminder", {"PK": {"S": "a"}})
+    schedule = ministack.client("scheduler").get_schedule(GroupName="clinic", Name=name)
+    assert (schedule["ScheduleExpression"], schedule["Target"]["Input"]) == ("at(2035-01-01T09:00:00)", "mended")
+    assert schedule["Target"]["Arn"].endswith(":reminders")
+    said = " ".join(ministack.json("why", "Appointment-Table", "a", *WHERE)["rules"][0]["says"])
+    assert said.startswith("Will be delivered: due 2035-01-01T09:00:00Z")
 
 
 def test_letters_are_listed_redriven_and_dropped_on_moto(moto: Elsewhere) -> None:
