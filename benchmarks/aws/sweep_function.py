@@ -1,6 +1,6 @@
 """Measure the sweep function against an endpoint that takes 5 ms for each call.
 
-    python benchmarks/aws/sweep_function.py [--quick] [--json] [--profile]
+    python benchmarks/aws/sweep_function.py [--quick] [--json]
 
 - items deleted per second, beside the way of part 2 of the series: query and `batch_writer` without conditions, one
   shard after the other;
@@ -11,7 +11,6 @@
 """
 
 import argparse
-import cProfile
 import json
 import os
 import resource
@@ -189,7 +188,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer items and rounds")
     parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.add_argument("--profile", action="store_true", help="where the time of one thread goes")
     arguments = parser.parse_args()
     sys.path.insert(0, str(HERE))
     with endpoint() as at:
@@ -200,28 +198,12 @@ def main() -> None:
         finally:
             sys.stdout = lines
         found["memory at the most, MB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-        if arguments.profile:
-            profile(at)
     if arguments.json:
         print(json.dumps(found))
     else:
         print("| What | Measured |\n| --- | ---: |")
         for name, value in found.items():
             print(f"| {name} | {value} |")
-
-
-def profile(at: Endpoint) -> None:
-    """One delete after the other, in one thread."""
-    from duestream.aws import sweep  # noqa: PLC0415 - reads the environment
-
-    function = sweep.sweep_function()
-    at.fill("Offers", "EXPIRES_AT", 1_000)
-    rule = function._rule(EXPIRE)  # noqa: SLF001 - only to look
-    entries = sweep.EntrySweeper(rule, function._place, items=function._items, functions=None, carrier=function._carrier, when_due_arn="")  # noqa: SLF001, E501
-    items = [{"id": {"S": f"item-{number:07}"}, "EXPIRES_AT": {"S": "2020"}} for number in range(1_000)]
-    profiler = cProfile.Profile()
-    profiler.runcall(lambda: [entries.sweep(item, function._clock.now()) for item in items])  # noqa: SLF001
-    profiler.print_stats("tottime")
 
 
 if __name__ == "__main__":

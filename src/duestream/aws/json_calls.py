@@ -17,6 +17,9 @@ from duestream.aws.signed_calls import Call, SignedCalls
 
 #: For so long a call is made again. The functions keep more than that back of their time.
 PATIENT_SECONDS = 8.0
+#: A table's throughput is its own and nobody else waits for it: the rate is raised faster than Scheduler's, half a minute
+#: of slow growth would be half a sweep.
+GROWTH_SHARE, GROWTH_CALLS = 0.5, 50.0
 
 
 class JsonCalls:
@@ -81,7 +84,7 @@ class JsonCalls:
     def _patience_of(self, quota: str) -> Patience:
         if quota not in self._patience:
             with self._making:
-                pace = Pace(self._stopwatch)
+                pace = Pace(self._stopwatch, growth_share=GROWTH_SHARE, growth_calls=GROWTH_CALLS)
                 self._patience.setdefault(quota, Patience(pace, self._stopwatch, self._jitter, lambda _: None))
         return self._patience[quota]
 

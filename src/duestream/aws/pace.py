@@ -60,10 +60,19 @@ class SystemStopwatch:
 
 
 class Pace:
-    """The rate of calls that share a quota. May be used by several threads."""
+    """The rate of calls that share a quota. May be used by several threads.
 
-    def __init__(self, stopwatch: Stopwatch) -> None:
+    Args:
+        stopwatch: measures and waits.
+        growth_share: how much the rate grows each second, as a share of itself,
+        growth_calls: and so many calls more.
+    """
+
+    def __init__(
+        self, stopwatch: Stopwatch, *, growth_share: float = GROWTH_SHARE, growth_calls: float = GROWTH_CALLS
+    ) -> None:
         self._stopwatch = stopwatch
+        self._growth_share, self._growth_calls = growth_share, growth_calls
         self._lock = threading.Lock()
         self._calls_per_second: float | None = None
         self._next_at = 0.0
@@ -124,7 +133,7 @@ class Pace:
         if now - self._cut_at >= FREE_AFTER_SECONDS:
             self._calls_per_second = None
         else:
-            self._calls_per_second = rate + (now - self._grown_at) * (rate * GROWTH_SHARE + GROWTH_CALLS)
+            self._calls_per_second = rate + (now - self._grown_at) * (rate * self._growth_share + self._growth_calls)
             self._grown_at = now
 
 

@@ -1,21 +1,20 @@
 """Signed calls to one service of AWS's over kept connections: what boto3 does, for a fraction of its time.
 
 A call through a boto3 client costs about a millisecond of processor time, and threads do not share that out: it is
-what bounds a function that makes a thousand calls. Here it is the signature, which is botocore's own, and urllib3,
-on which botocore stands as well. Endpoint, region and credentials are those that botocore finds, and proxies and
-certificates are taken from where it takes them.
+what bounds a function that makes a thousand calls. Here it is the signature and urllib3, on which botocore stands as
+well, with answers that are read without e-mail's parser. Endpoint, region and credentials are those that botocore finds,
+and proxies and certificates are taken from where it takes them.
 """
 
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from http.client import HTTPException
+from typing import Any, ClassVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3.connection
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.session import Session
@@ -23,10 +22,14 @@ from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
 from duestream.aws.failures import CallError
+from duestream.aws.http_answers import AnswerError, AnswerReader
+from duestream.aws.signature import Signer
+from duestream.clock import SystemClock
 
 CONNECT_SECONDS = 3.0
 #: EventBridge Scheduler answers within tens of milliseconds; whoever is still waiting then waits for nothing.
 READ_SECONDS = 10.0
+RECEIVED_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ class SignedCalls:
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
         self.client = session.create_client(service, region_name=region, endpoint_url=endpoint_url, config=config)
         self._session = session
-        self._service, self._region = self.client.meta.service_model.signing_name, region
+        self._signer = Signer(self.client.meta.service_model.signing_name, region)
+        self._clock = SystemClock()
         self._endpoint_url = self.client.meta.endpoint_url.rstrip("/")
         self._connections, self._before_path = _connections(session, self._endpoint_url, connections)
 
@@ -108,9 +112,8 @@ class SignedCalls:
         credentials = self._session.get_credentials()
         if credentials is None:
             raise CallError("NoCredentials", "there are no credentials to sign with", 403)
-        request = AWSRequest(method=call.method, url=url, data=body, headers=dict(call.headers))
-        SigV4Auth(credentials.get_frozen_credentials(), self._service, self._region).add_auth(request)
-        return dict(request.headers.items())
+        frozen = credentials.get_frozen_credentials()
+        return self._signer.signed(call.method, url, call.headers, body, credentials=frozen, now=self._clock.now())
 
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
@@ -130,34 +133,55 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
     return CallError(code, str(members.get("Message") or members.get("message") or ""), status)
 
 
-class _OneWrite:
-    """A connection that writes head and body of a request at once: one packet for the far side instead of two."""
+class _Lean:
+    """A connection of urllib3's that writes a request at once, and reads an answer without e-mail's parser."""
 
-    _held: list[bytes] | None = None
+    host: str
+    port: int
+    default_port: ClassVar[int]
+    sock: Any
+    timeout: Any
 
-    def request(self, *arguments: Any, **options: Any) -> None:
-        """urllib3's, with what it writes held back until it is whole."""
-        self._held = []
+    def request(self, *line: Any, **parts: Any) -> None:
+        """urllib3's: method and URL, ``headers`` and ``body``."""
+        method, url = line
+        body: bytes = parts.get("body") or b""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        if self.port != self.default_port:
+            host = f"{host}:{self.port}"
+        fields = {"Host": host, "Content-Length": len(body), **parts["headers"]}
+        lines = [f"{method} {url} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+        self.send("\r\n".join(lines).encode("latin-1") + body)  # type: ignore[attr-defined]  # a connection's
+
+    def getresponse(self) -> Any:
+        """urllib3's, as far as its pool looks at what is answered."""
+        self.sock.settimeout(self.timeout)
+        reader = AnswerReader()
         try:
-            super().request(*arguments, **options)  # type: ignore[misc]  # a connection's
-            whole = b"".join(self._held)
-        finally:
-            self._held = None
-        self.send(whole)
-
-    def send(self, data: Any) -> None:
-        """http.client's, which connects first where there is no connection."""
-        if self._held is None:
-            super().send(data)  # type: ignore[misc]  # a connection's
-        else:
-            self._held.append(data)
+            while (answer := reader.feed(self.sock.recv(RECEIVED_BYTES))) is None:
+                pass
+        except AnswerError as error:
+            raise HTTPException(str(error)) from error
+        if answer.is_last:
+            self.close()  # type: ignore[attr-defined]  # a connection's
+        return _Answered(answer.status, answer.headers, answer.data)
 
 
-class _HttpConnection(_OneWrite, urllib3.connection.HTTPConnection):
+class _Answered:
+    """What urllib3's pool has in its hands when a call is answered."""
+
+    version_string, length_remaining = "HTTP/1.1", 0
+    retries = _connection = _pool = None
+
+    def __init__(self, status: int, headers: Mapping[str, str], data: bytes) -> None:
+        self.status, self.headers, self.data = status, headers, data
+
+
+class _HttpConnection(_Lean, urllib3.connection.HTTPConnection):
     pass
 
 
-class _HttpsConnection(_OneWrite, urllib3.connection.HTTPSConnection):
+class _HttpsConnection(_Lean, urllib3.connection.HTTPSConnection):
     pass
 
 

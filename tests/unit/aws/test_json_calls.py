@@ -1,13 +1,20 @@
 """AWS JSON as botocore writes and reads it: its serializer and its client are the oracle."""
 
 import json
+import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from botocore.serialize import create_serializer
 from botocore.session import get_session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from tests.unit.aws.recording_endpoint import Recorder, recording
 
 from duestream.aws.failures import CallError, Meaning, error_from
@@ -186,6 +193,45 @@ def test_the_services_own_endpoint_comes_before_the_general_one(
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"{recorder.url}/behind")
     DynamoDbItems(get_session(), region="eu-west-1").get("Offers", KEY)
     assert recorder.requests[0]["url"] == "/behind/"
+
+
+@pytest.mark.slow
+def test_over_tls_the_certificate_is_looked_at_and_connections_are_kept(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    recorder.socket = context.wrap_socket(recorder.socket, server_side=True)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", recorder.url.replace("http://127.0.0.1", "https://localhost"))
+    strangers = JsonCalls(get_session(), "dynamodb", region="eu-west-1", connections=1, stopwatch=Stopwatch())
+    with pytest.raises(CallError, match="certificate verify failed"):
+        strangers.make("GetItem", REQUESTS["GetItem"])
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    long = {"Items": [ITEM] * 2_000}  # more than comes at once
+    recorder.answers = [(200, None, json.dumps(long).encode())] * 2
+    calls = JsonCalls(get_session(), "dynamodb", region="eu-west-1", connections=1)
+    assert [calls.make("Query", REQUESTS["Query"]) for _ in range(2)] == [long, long]
+    assert len(recorder.connections) == 1
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate of localhost and its key."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    made = (
+        x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(private, hashes.SHA256())
+    )
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    pkcs8 = serialization.PrivateFormat.PKCS8
+    key.write_bytes(private.private_bytes(serialization.Encoding.PEM, pkcs8, plain))
+    return certificate, key
 
 
 @pytest.mark.slow
