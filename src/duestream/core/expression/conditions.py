@@ -105,10 +105,15 @@ Operand = PathOperand | ConstantOperand | SizeOperand
 
 
 def _size(value: AttributeValue) -> int | None:
-    """Count characters, bytes or members; numbers, booleans and nulls have no size."""
+    """Count UTF-16 units, bytes or members; numbers, booleans and nulls have no size.
+
+    Source of the UTF-16 units: paritysuite/dynamodb-conformance, ``tier1/query/expressions`` (eu-west-2, 2026-09-11).
+    """
     ((kind, content),) = value.items()
     if kind in ("N", "BOOL", "NULL"):
         return None
+    if kind == "S":
+        return len(content) if content.isascii() else len(content.encode("utf-16-le", "surrogatepass")) // 2
     return len(b64decode(content)) if kind == "B" else len(content)
 
 

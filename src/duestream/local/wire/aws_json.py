@@ -22,6 +22,7 @@ _FRAMEWORK = "com.amazon.coral.service"
 _VALIDATION = "com.amazon.coral.validate"
 _FRAMEWORK_ERRORS = frozenset(
     {
+        "AccessDeniedException",
         "SerializationException",
         "UnknownOperationException",
         "MissingAuthenticationTokenException",
@@ -31,6 +32,8 @@ _FRAMEWORK_ERRORS = frozenset(
         "InternalFailure",
     }
 )
+#: The framework's errors whose text stands under ``Message``, though the services' own have ``message``.
+_WITH_CAPITAL = frozenset({"AccessDeniedException", "SerializationException"})
 #: These services' answers carry a checksum of the body.
 _CHECKSUMMED = frozenset({"dynamodb", "dynamodbstreams"})
 
@@ -87,7 +90,7 @@ class AwsJson:
         members = error.members if writer is None else writer(error.members)
         body: dict[str, Any] = {"__type": f"{self._prefix(error.code)}#{error.code}", **members}
         if error.message:
-            name = "Message" if error.code == "SerializationException" else codec.message_member(self._service, error)
+            name = "Message" if error.code in _WITH_CAPITAL else codec.message_member(self._service, error)
             body[name] = error.message
         status = codec.status_of(self._service, error)
         headers = {}

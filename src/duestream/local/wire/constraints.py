@@ -6,7 +6,7 @@ Compiled once per operation. AWS gathers what is wrong into one text: ``2 valida
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from duestream.errors import ServiceError, ValidationException
@@ -24,6 +24,21 @@ _ERRORS: dict[str, type[ServiceError]] = {
     "sesv2": BadRequestException,
     "ses": ValidationError,
     "sts": ValidationError,
+}
+
+#: By structure, the members whose complaints come first, in this order. Source of CreateTable's: dynalite's
+#: ``validations/createTable.js``, and for the indexes paritysuite/dynamodb-conformance, ``validation-ordering/createTable``
+#: (eu-west-2 and us-east-1, 2026-10-09): global ones first, whichever the request lists first.
+_FIRST_MEMBERS = {
+    "CreateTableInput": (
+        "AttributeDefinitions",
+        "TableName",
+        "BillingMode",
+        "ProvisionedThroughput",
+        "KeySchema",
+        "GlobalSecondaryIndexes",
+        "LocalSecondaryIndexes",
+    )
 }
 
 #: AWS prints an enum's values in the order of a Java hash set. These are the ones its authors saw (dynalite's tests).
@@ -138,13 +153,14 @@ class Constraints:
         }
         if not required and not members:
             return None
+        first = _FIRST_MEMBERS.get(shape.name, ())
 
         def run(value: Any, path: str, problems: list[str]) -> None:
             prefix = f"{path}." if path else ""
             for name, shown in required:
                 if name not in value:
                     problems.append(_missing(prefix + shown))
-            for name, given in value.items():
+            for name, given in _in_order(value, first):
                 if (member := members.get(name)) is not None:
                     member[0](given, prefix + member[1], problems)
 
@@ -307,6 +323,12 @@ def _java(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_java(given) for given in value) + "]"
     return str(value)
+
+
+def _in_order(value: Mapping[str, Any], first: Sequence[str]) -> Iterable[tuple[str, Any]]:
+    if not first:
+        return value.items()
+    return {name: value[name] for name in (*first, *value) if name in value}.items()
 
 
 def _lower_first(name: str) -> str:

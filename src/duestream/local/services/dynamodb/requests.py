@@ -15,6 +15,10 @@ T = TypeVar("T")
 INVALID = "One or more parameter values were invalid: "
 
 
+class AccessDeniedException(ServiceError):
+    """The resource is another account's."""
+
+
 class ResourceInUseException(ServiceError):
     """The table exists already, or is protected."""
 

@@ -18,6 +18,7 @@ from duestream.local.services.dynamodb.index_declarations import check_lengths, 
 from duestream.local.services.dynamodb.key_schemas import names_of, types_of
 from duestream.local.services.dynamodb.requests import (
     INVALID,
+    AccessDeniedException,
     ResourceInUseException,
     declared_table,
     table_name_of,
@@ -111,9 +112,16 @@ async def delete_table(context: RequestContext, parameters: Mapping[str, Any]) -
 # Tags -------------------------------------------------------------------------------------------------
 
 
-def _tagged_table(connection: Any, arn: str) -> Table:
+def _tagged_table(context: RequestContext, operation: str, connection: Any, arn: str) -> Table:
+    """Source of the refusals: ack-api-quirks, and for other accounts dynalite and nubo-db's ``tier2/tags`` (2026-08)."""
     if not arn.startswith("arn:"):
         raise ValidationException(f"{INVALID}ARNs must start with 'arn:': {arn}")
+    account_id = context.place.account_id
+    if arn.split(":")[4:5] != [account_id]:
+        raise AccessDeniedException(
+            f"User: arn:{context.place.partition}:iam::{account_id}:root is not authorized to perform: "
+            f"dynamodb:{operation} on resource: {arn}"
+        )
     _, _, resource = arn.partition(":table/")
     table = tables.get_table(connection, resource)
     if table is None:
@@ -127,7 +135,7 @@ async def tag_resource(context: RequestContext, parameters: Mapping[str, Any]) -
         raise ValidationException("Atleast one Tag needs to be provided as Input.")
 
     def job(tx: Transaction) -> None:
-        table = _tagged_table(tx.connection, parameters["ResourceArn"])
+        table = _tagged_table(context, "TagResource", tx.connection, parameters["ResourceArn"])
         tags = with_tags(table.declaration.get("Tags", {}), parameters["Tags"])
         tables.set_declaration(tx, table, {**table.declaration, "Tags": tags})
 
@@ -141,7 +149,7 @@ async def untag_resource(context: RequestContext, parameters: Mapping[str, Any])
         raise ValidationException("Atleast one Tag Key needs to be provided as Input.")
 
     def job(tx: Transaction) -> None:
-        table = _tagged_table(tx.connection, parameters["ResourceArn"])
+        table = _tagged_table(context, "UntagResource", tx.connection, parameters["ResourceArn"])
         tags = {
             key: value for key, value in table.declaration.get("Tags", {}).items() if key not in parameters["TagKeys"]
         }
@@ -153,7 +161,7 @@ async def untag_resource(context: RequestContext, parameters: Mapping[str, Any])
 
 async def list_tags_of_resource(context: RequestContext, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """The tags of a table (at most 50: one page)."""
-    table = _tagged_table(context.store.reader, parameters["ResourceArn"])
+    table = _tagged_table(context, "ListTagsOfResource", context.store.reader, parameters["ResourceArn"])
     return {"Tags": [{"Key": key, "Value": value} for key, value in table.declaration.get("Tags", {}).items()]}
 
 

@@ -120,14 +120,18 @@ async def transact_get_items(context: RequestContext, parameters: Mapping[str, A
         for table, key, (_, _, projection) in zip(tables, keys, gets, strict=True):
             stored = items.get_stored_item(reader, table, key)
             reads.append((table.name, 0 if stored is None else stored.size_bytes))
-            responses.append({} if stored is None else {"Item": _shown(stored, projection)})
+            responses.append({} if stored is None else _shown(stored, projection))
     if sum(size_bytes for _, size_bytes in reads) > MAX_TRANSACTION_BYTES:
         raise ValidationException("Transaction request cannot exceed 4 MB of items in total")
     return answer({"Responses": responses, "ConsumedCapacity": consumed_by_reads(parameters, reads)})
 
 
-def _shown(stored: StoredItem, projection: Projection | None) -> Any:
-    return raw(stored.body) if projection is None else projection.of(decode_image(stored.body) or {})
+def _shown(stored: StoredItem, projection: Projection | None) -> dict[str, Any]:
+    """An answer to one of the gets: without an item where nothing of it was asked for, other than GetItem's."""
+    if projection is None:
+        return {"Item": raw(stored.body)}
+    projected = projection.of(decode_image(stored.body) or {})
+    return {"Item": projected} if projected else {}
 
 
 def _get(parameters: Mapping[str, Any]) -> tuple[str, Item, Projection | None]:
