@@ -149,6 +149,7 @@ def test_letters_are_listed_redriven_and_dropped_on_moto(moto: Elsewhere) -> Non
     assert request["MessageBody"] == "a"
     assert request["QueueUrl"].startswith("http"), "an ARN names no queue where a call does"
     assert request["QueueUrl"].endswith("/123456789012/reminders")
+    assert "Redrives dead letter" in " ".join(moto.json("why", "Appointment-Table", "a", *WHERE)["rules"][0]["says"])
     assert moto.json("dead-letters", "drop", strange, *WHERE)["results"][0]["result"] == "dropped"
     assert moto.json("dead-letters", "list", "clinic.py")["letters"] == []
 

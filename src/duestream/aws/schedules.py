@@ -58,6 +58,13 @@ class Schedules(Protocol):
             CallError: it failed.
         """
 
+    def group_made_at(self, group_name: str, *, seconds: float | None = None) -> datetime | None:
+        """GetScheduleGroup: since when there is the group, aware; None: it does not say.
+
+        Raises:
+            CallError: it failed; `Meaning.MISSING`: there is no such group.
+        """
+
 
 class EventBridgeSchedules:
     """The schedules of one region. May be used by several threads.
@@ -105,7 +112,15 @@ class EventBridgeSchedules:
                 return None
             raise
         answer: dict[str, Any] = json.loads(body)
-        return answer | {name: datetime.fromtimestamp(answer[name], UTC) for name in _MOMENTS if name in answer}
+        # Some that speak as AWS does say null of a moment that there is not.
+        told = {name: value for name, value in answer.items() if value is not None}
+        return told | {name: datetime.fromtimestamp(told[name], UTC) for name in _MOMENTS if name in told}
+
+    def group_made_at(self, group_name: str, *, seconds: float | None = None) -> datetime | None:
+        """GetScheduleGroup. See `Schedules.group_made_at`."""
+        answer = json.loads(self._calls.send(Call("GET", ("schedule-groups", group_name), {}, None, {}), seconds=seconds))
+        made_at = answer.get("CreationDate")
+        return None if made_at is None else datetime.fromtimestamp(made_at, UTC)
 
     def list_page(
         self, group_name: str, *, name_prefix: str | None = None, next_token: str | None = None

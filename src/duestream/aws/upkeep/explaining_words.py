@@ -19,9 +19,11 @@ def sentences(rule: Mapping[str, Any], *, now_ms: int) -> list[str]:
     traces = rule["schedules"]
     pending = [trace["pending"] for trace in traces if trace["pending"] is not None]
     told = [_pending(one, now_ms) for one in pending]
-    if not any(str(one["description"] or "").startswith(REDRIVES) for one in pending):  # that is not the item's own
+    # A schedule that redrives a letter has the name of the item's own, but is not that.
+    own = [one for one in pending if not str(one["description"] or "").startswith(REDRIVES)]
+    if own:
         told += [_finding(finding) for finding in rule["findings"] if finding["kind"] != "missing"]
-    if not pending:
+    elif not pending or (rule["item_says"].get("due_at_ms") or now_ms) > now_ms:
         told += _why_nothing_comes(rule, rule["item_says"], traces, now_ms)
     for trace in traces:
         if trace["delivery"] is not None:
