@@ -21,6 +21,7 @@ from duestream.local.store.stream_names import shard_id
 from duestream.local.store.streams import RecordRow, Stream
 
 MAX_LISTED_STREAMS = 100
+MAX_LISTED_SHARDS = 100
 MAX_RECORDS = 1000
 MAX_ANSWER_BYTES = 1024 * 1024
 ITERATOR_LIFETIME_MS = 15 * 60 * 1000
@@ -40,12 +41,28 @@ class TrimmedDataAccessException(ServiceError):
         super().__init__("The data you are trying to access has been trimmed")
 
 
+def _limit(parameters: Mapping[str, Any], most: int) -> int:
+    """How many to show at the most.
+
+    Raises:
+        ValidationException: more are asked for than AWS allows, which the models do not say (API reference; that it is
+            refused: Alternator's tests, which hold on AWS; the text is that of other limits).
+    """
+    limit: int = parameters.get("Limit", most)
+    if limit > most:
+        raise ValidationException(
+            f"1 validation error detected: Value '{limit}' at 'limit' failed to satisfy constraint: "
+            f"Member must have value less than or equal to {most}"
+        )
+    return limit
+
+
 # ListStreams and DescribeStream -----------------------------------------------------------------------
 
 
 async def list_streams(context: RequestContext, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """Streams of one table or of all, also those switched off."""
-    limit = min(parameters.get("Limit", MAX_LISTED_STREAMS), MAX_LISTED_STREAMS)
+    limit = _limit(parameters, MAX_LISTED_STREAMS)
     start_arn = parameters.get("ExclusiveStartStreamArn")
     after_id = 0 if start_arn is None else _existing_stream(context.store.reader, start_arn).id
     found = streams.list_streams(
@@ -62,6 +79,7 @@ async def list_streams(context: RequestContext, parameters: Mapping[str, Any]) -
 
 async def describe_stream(context: RequestContext, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """Show a stream and its shard."""
+    _limit(parameters, MAX_LISTED_SHARDS)
     reader = context.store.reader
     stream = _existing_stream(reader, parameters["StreamArn"])
     kinds = ("HASH", "RANGE")
@@ -205,6 +223,7 @@ async def get_records(context: RequestContext, parameters: Mapping[str, Any]) ->
     """The records that follow an iterator, and the iterator that follows them."""
     reader = context.store.reader
     now_ms = context.clock.now_ms()
+    limit = _limit(parameters, MAX_RECORDS)
     iterator = _read_iterator(parameters["ShardIterator"])
     if now_ms - iterator.issued_at_ms > ITERATOR_LIFETIME_MS:
         raise ExpiredIteratorException("Iterator expired: it is older than 15 minutes")
@@ -214,7 +233,6 @@ async def get_records(context: RequestContext, parameters: Mapping[str, Any]) ->
         raise ResourceNotFoundException(f"Requested resource not found: Stream: {arn} not found")
     if iterator.sequence < _horizon(context, stream):
         raise TrimmedDataAccessException
-    limit = min(parameters.get("Limit", MAX_RECORDS), MAX_RECORDS)
     rows, is_at_end = streams.records_of(reader, stream, iterator.sequence, limit=limit, max_bytes=MAX_ANSWER_BYTES)
     last = rows[-1].sequence if rows else iterator.sequence
     answer: dict[str, Any] = {"Records": [_record(stream, row) for row in rows]}

@@ -51,6 +51,7 @@ _ENUM_ORDER = {
         ("SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"),
         ("B", "N", "S"),
         ("ALL", "INCLUDE", "KEYS_ONLY"),
+        ("OLD_IMAGE", "KEYS_ONLY", "NEW_AND_OLD_IMAGES", "NEW_IMAGE"),  # ack-api-quirks, AWS, 2026-10
         ("OR", "AND"),
         (
             *("IN", "NULL", "BETWEEN", "LT", "NOT_CONTAINS", "EQ", "GT"),

@@ -220,3 +220,56 @@ def test_an_iterator_that_makes_no_sense_is_refused(table: Any, asked: dict[str,
     (shard,) = table("DescribeStream", StreamArn=arn)["StreamDescription"]["Shards"]
     refusal = table.refusal("GetShardIterator", **({"StreamArn": arn, "ShardId": shard["ShardId"]} | asked))
     assert refusal.startswith("ValidationException: ")
+
+
+def test_more_than_aws_allows_is_refused(table: Any) -> None:
+    # Alternator's test_list_streams_too_high_limit and test_get_records_too_high_limit, which hold on AWS
+    arn, start = stream_arn(table), iterator(table)
+    asked: dict[str, tuple[int, dict[str, str]]] = {
+        "ListStreams": (100, {}),
+        "DescribeStream": (100, {"StreamArn": arn}),
+        "GetRecords": (1000, {"ShardIterator": start}),
+    }
+    for operation, (most, members) in asked.items():
+        table(operation, **members, Limit=most)
+        assert table.refusal(operation, **members, Limit=most + 1) == (
+            f"ValidationException: 1 validation error detected: Value '{most + 1}' at 'limit' failed to satisfy "
+            f"constraint: Member must have value less than or equal to {most}"
+        )
+
+
+def test_records_about_to_be_trimmed_are_not_shown(table: Any) -> None:
+    table("PutItem", **TABLE, Item=item("a"))
+    table.clock.tick(timedelta(hours=23, minutes=50))
+    table("PutItem", **TABLE, Item=item("b"))
+    start = iterator(table)
+    first = {"SequenceNumber": "100000000000000000001"}
+    table.clock.tick(timedelta(minutes=10))
+    assert sort_keys(table("GetRecords", ShardIterator=start)) == ["a", "b"]
+    table.clock.tick(timedelta(milliseconds=1))
+    gone = "TrimmedDataAccessException: The data you are trying to access has been trimmed"
+    assert table.refusal("GetRecords", ShardIterator=start) == gone
+    arn = stream_arn(table)
+    (shard,) = table("DescribeStream", StreamArn=arn)["StreamDescription"]["Shards"]
+    assert shard["SequenceNumberRange"]["StartingSequenceNumber"] == "100000000000000000002"
+    place = {"StreamArn": arn, "ShardId": shard["ShardId"]}
+    assert table.refusal("GetShardIterator", **place, ShardIteratorType="AT_SEQUENCE_NUMBER", **first) == gone
+    for again in (
+        iterator(table),
+        iterator(table, "AFTER_SEQUENCE_NUMBER", **first),
+        iterator(table, "AT_TIMESTAMP", Timestamp=table.clock.now() - timedelta(days=3)),
+    ):
+        assert sort_keys(table("GetRecords", ShardIterator=again)) == ["b"]
+    table.clock.tick(timedelta(days=2))
+    assert table("GetRecords", ShardIterator=iterator(table))["Records"] == []
+
+
+def test_a_quiet_streams_iterator_outlives_other_streams_records(table: Any) -> None:
+    """All streams count in one sequence: what others wrote meanwhile is not missed by this one's reader."""
+    table("PutItem", **TABLE, Item=item("old"))
+    table.create("Others")
+    table.clock.tick(timedelta(hours=30))
+    start = iterator(table, "LATEST")
+    table("PutItem", TableName="Others", Item=item("x"))
+    table("PutItem", **TABLE, Item=item("new"))
+    assert sort_keys(table("GetRecords", ShardIterator=start)) == ["new"]
