@@ -437,17 +437,18 @@ def change_visibility(
 ) -> None:
     """Have the message become visible so many seconds from now.
 
+    As on AWS, a standard queue takes the handle of any receive (getmoto/moto#4655, verified against AWS).
+
     Raises:
         ReceiptHandleIsInvalid: the handle was never given out for this queue.
-        InvalidParameterValueException: the message is gone or was received again, the handle has expired (FIFO),
-            or the message would have been hidden for more than 12 hours since its receive.
+        InvalidParameterValueException: the message is gone, the handle has expired (FIFO), or the message would have been hidden for more than 12 hours since its receive.
     """
     receipt, message = _read_handle(tx, queue, receipt_handle)
     if message is not None and queue.is_fifo and _is_expired(receipt, message, now_ms):
         raise _expired(receipt_handle)
     # A handle whose visibility timeout is over still counts in a standard queue, as LocalStack recorded 2023-11-14
     # (test_change_message_visibility_after_visibility_timeout_expiration). The text: mapbox/ecs-watchbot#135.
-    if message is None or message.receive_count != receipt.receive_count:
+    if message is None:
         raise InvalidParameterValueException(
             f"Value {receipt_handle} for parameter ReceiptHandle is invalid. "
             "Reason: Message does not exist or is not available for visibility timeout change."

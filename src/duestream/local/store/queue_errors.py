@@ -97,6 +97,12 @@ class UnsupportedOperation(ServiceError):
     query_code = _PREFIX + "UnsupportedOperation"
 
 
+class OverLimit(ServiceError):
+    """More than SQS allows."""
+
+    status = 403
+
+
 class EmptyBatchRequest(ServiceError):
     """A batch without entries."""
 

@@ -1,13 +1,14 @@
 """SQS: queues and their messages."""
 
 from duestream.local.services.context import Operation
-from duestream.local.services.sqs import messages, move_tasks, queues
+from duestream.local.services.sqs import messages, move_tasks, permissions, queues
 from duestream.local.services.sqs.arrivals import Arrivals, arrivals_of
 from duestream.local.services.sqs.move_tasks import Mover, mover_of
 
 __all__ = ["OPERATIONS", "Arrivals", "Mover", "arrivals_of", "mover_of"]
 
 OPERATIONS: dict[str, Operation] = {
+    "AddPermission": permissions.add_permission,
     "CancelMessageMoveTask": move_tasks.cancel_message_move_task,
     "ChangeMessageVisibility": messages.change_message_visibility,
     "ChangeMessageVisibilityBatch": messages.change_message_visibility_batch,
@@ -23,6 +24,7 @@ OPERATIONS: dict[str, Operation] = {
     "ListQueues": queues.list_queues,
     "PurgeQueue": queues.purge_queue,
     "ReceiveMessage": messages.receive_message,
+    "RemovePermission": permissions.remove_permission,
     "SendMessage": messages.send_message,
     "SendMessageBatch": messages.send_message_batch,
     "SetQueueAttributes": queues.set_queue_attributes,

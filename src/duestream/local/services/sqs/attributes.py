@@ -91,6 +91,8 @@ def check_attributes(
             "You can either enable KMS SSE or SQS SSE."
         )
     kept = dict(attributes)
+    if "RedrivePolicy" in kept:
+        kept["RedrivePolicy"] = _with_number(kept["RedrivePolicy"])
     if kept.get("KmsMasterKeyId"):
         kept["SqsManagedSseEnabled"] = "false"
     elif kept.get("SqsManagedSseEnabled") == "true":
@@ -119,6 +121,14 @@ def _parse_json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return None
+
+
+def _with_number(redrive_policy: str) -> str:
+    """AWS gives maxReceiveCount back as a number (getmoto/moto#2402, terraform-aws-sqs#63)."""
+    policy = _parse_json(redrive_policy)
+    if not isinstance(policy, dict) or not isinstance(policy.get("maxReceiveCount"), str):
+        return redrive_policy
+    return json.dumps(policy | {"maxReceiveCount": int(policy["maxReceiveCount"])}, separators=(",", ":"))
 
 
 def _check_redrive_policy(connection: apsw.Connection, name: str, value: str) -> None:

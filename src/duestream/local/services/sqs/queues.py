@@ -29,17 +29,24 @@ _QUEUE_PATH = re.compile(r"/(?:[^/]+/)*[^/]+/([^/]+)/?\Z")
 
 
 def queue_name(parameters: Parameters) -> str:
-    """The name at the end of QueueUrl, whatever host and account stand before it.
+    """The name at the end of QueueUrl, whatever host and account stand before it; a name alone is one too.
+
+    AWS takes names in place of URLs (aws/aws-sdk-js-v3#6337, getmoto/moto#5073), and calls an address without a path
+    a queue that does not exist (moto's ``test_get_queue_url_error_not_exists``, verified against AWS).
 
     Raises:
         InvalidAddress: there is no account and name in it.
     """
     queue_url = str(parameters["QueueUrl"])
+    if queue_url and "/" not in queue_url:
+        return queue_url
     try:
         path = urlsplit(queue_url).path
     except ValueError:
         raise InvalidAddress(queue_url) from None
     found = _QUEUE_PATH.match(path)
+    if found is None and not path:
+        return queue_url  # no queue has such a name
     if found is None:
         raise InvalidAddress(queue_url)
     return unquote(found[1])
@@ -83,7 +90,7 @@ async def create_queue(context: RequestContext, parameters: Parameters) -> Answe
                 now_ms=context.clock.now_ms(),
             )
             return
-        different = queue_attributes.first_difference(existing, given)
+        different = queue_attributes.first_difference(existing, {name: kept[name] for name in given})
         if different is not None:
             raise QueueNameExists(different)
 

@@ -1,5 +1,6 @@
 """Operations on queues. Texts and codes: LocalStack's recordings of AWS, where nothing else is said."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -174,7 +175,7 @@ def test_attributes_are_set_and_taken_away(run: Run) -> None:
         wanted = ["RedrivePolicy", "VisibilityTimeout", "LastModifiedTimestamp"]
         answer = await sqs("GetQueueAttributes", QueueUrl=url, AttributeNames=wanted)
         assert answer["Attributes"] == {
-            "RedrivePolicy": policy,
+            "RedrivePolicy": policy.replace('"3"', "3"),
             "VisibilityTimeout": "7",
             "LastModifiedTimestamp": "1893488405",
         }
@@ -210,9 +211,15 @@ def test_a_queue_is_found_under_any_host(run: Run) -> None:
             "https://sqs.eu-west-1.amazonaws.com/1/reminders",
         ):
             assert await sqs("ListQueueTags", QueueUrl=other) == {}
-        with pytest.raises(ServiceError) as refused:
-            await sqs("ListQueueTags", QueueUrl="reminders")
-        assert refused.value.code == "InvalidAddress"
+        assert await sqs("ListQueueTags", QueueUrl="reminders") == {}  # a name alone
+        for address, code in (
+            ("http://localhost:4566/", "InvalidAddress"),
+            ("http://localhost:4566", "QueueDoesNotExist"),
+            ("others", "QueueDoesNotExist"),
+        ):
+            with pytest.raises(ServiceError) as refused:
+                await sqs("ListQueueTags", QueueUrl=address)
+            assert refused.value.code == code
 
     run(scenario)
 
@@ -275,3 +282,88 @@ def test_queues_survive_a_restart(run: Run) -> None:
 
     run(before)
     run(after)
+
+
+def test_a_redrive_policys_count_is_given_back_as_a_number(run: Run) -> None:
+    """getmoto/moto#2402, as AWS does."""
+
+    async def scenario(sqs: Sqs) -> None:
+        await sqs.queue("dead")
+        arn = "arn:aws:sqs:eu-west-1:000000000000:dead"
+        policy = f'{{"deadLetterTargetArn": "{arn}", "maxReceiveCount": "3"}}'
+        url = await sqs.queue("source", RedrivePolicy=policy)
+        assert await sqs.queue("source", RedrivePolicy=policy) == url
+        answer = await sqs("GetQueueAttributes", QueueUrl=url, AttributeNames=["RedrivePolicy"])
+        assert answer["Attributes"]["RedrivePolicy"] == f'{{"deadLetterTargetArn":"{arn}","maxReceiveCount":3}}'
+
+    run(scenario)
+
+
+def test_permissions_are_statements_of_the_policy(run: Run) -> None:
+    async def scenario(sqs: Sqs) -> None:
+        url = await sqs.queue()
+        arn = "arn:aws:sqs:eu-west-1:000000000000:reminders"
+
+        async def policy() -> Any:
+            answer = await sqs("GetQueueAttributes", QueueUrl=url, AttributeNames=["Policy"])
+            return json.loads(answer.get("Attributes", {}).get("Policy", "null"))
+
+        async def add(label: str, accounts: list[str], actions: list[str]) -> None:
+            await sqs("AddPermission", QueueUrl=url, Label=label, AWSAccountIds=accounts, Actions=actions)
+
+        await add("one", ["111111111111"], ["*"])
+        await add("two", ["111111111111", "222222222222"], ["SendMessage", "GetQueueUrl"])
+        first = {
+            "Sid": "one",
+            "Effect": "Allow",
+            "Principal": {"AWS": "arn:aws:iam::111111111111:root"},
+            "Action": "SQS:*",
+            "Resource": arn,
+        }
+        present = await policy()
+        assert present["Id"] == f"{arn}/SQSDefaultPolicy"
+        assert present["Statement"][0] == first
+        assert present["Statement"][1]["Action"] == ["SQS:SendMessage", "SQS:GetQueueUrl"]
+        await sqs("RemovePermission", QueueUrl=url, Label="two")
+        assert (await policy())["Statement"] == [first]
+        await sqs("RemovePermission", QueueUrl=url, Label="one")
+        assert await policy() is None
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("accounts", "actions", "code", "text"),
+    [
+        (["1"], ["*"], "InvalidParameterValue", "Value there for parameter Label is invalid. Reason: Already exists."),
+        (["1"], [], "MissingParameter", "The request must contain the parameter Actions."),
+        (
+            [],
+            ["*"],
+            "InvalidParameterValue",
+            "Value [] for parameter PrincipalId is invalid. Reason: Unable to verify.",
+        ),
+        (["1"], ["SendMessage"] * 8, "OverLimit", "8 Actions were found, maximum allowed is 7."),
+        (
+            ["1"],
+            ["RemovePermission"],
+            "InvalidParameterValue",
+            (
+                "Value SQS:RemovePermission for parameter ActionName is invalid. "
+                "Reason: Only the queue owner is allowed to invoke this action."
+            ),
+        ),
+    ],
+)
+def test_permissions_that_cannot_be_are_refused(
+    run: Run, accounts: list[str], actions: list[str], code: str, text: str
+) -> None:
+    async def scenario(sqs: Sqs) -> None:
+        url = await sqs.queue()
+        await sqs("AddPermission", QueueUrl=url, Label="there", AWSAccountIds=["1"], Actions=["*"])
+        with pytest.raises(ServiceError) as refused:
+            await sqs("AddPermission", QueueUrl=url, Label="there", AWSAccountIds=accounts, Actions=actions)
+        assert (refused.value.query_code or refused.value.code) == code
+        assert refused.value.message == text
+
+    run(scenario)
