@@ -90,7 +90,11 @@ class Placeholders:
         Raises:
             ExpressionProblem: a placeholder is not defined.
         """
-        return tuple(self._name(step) if isinstance(step, str) and step[0] == "#" else step for step in syntax.steps)
+        steps = syntax.steps
+        first = steps[0]
+        if len(steps) == 1 and isinstance(first, str):  # nearly every path
+            return (self._name(first),) if first[0] == "#" else steps
+        return tuple(self._name(step) if isinstance(step, str) and step[0] == "#" else step for step in steps)
 
     def value(self, syntax: ValueSyntax) -> AttributeValue:
         """Give the value, in normal form, that a placeholder stands for; errors as in `path`."""

@@ -7,6 +7,7 @@ UPDATE of the counters. Bodies are the exact JSON that goes out again.
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from typing import NamedTuple
 from zlib import crc32
 
 import apsw
@@ -105,8 +106,7 @@ def key_of_key(table: Table, key: Item) -> Key:
 # One item ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class StoredItem:
+class StoredItem(NamedTuple):  # made for every row that is read: a dataclass costs three times as much
     """An item as it is stored: its JSON, and how DynamoDB counts it."""
 
     body: bytes
@@ -147,11 +147,14 @@ def put_item(
     condition: Condition | None = None,
     now_ms: int,
     return_old_on_failure: bool = False,
+    key: Key | None = None,
+    size_bytes: int | None = None,
 ) -> Item | None:
     """Create or replace an item.
 
     Args:
         item: as `core.attributes.normalize_item` gives it.
+        key, size_bytes: what the caller knows of the item already.
         return_old_on_failure: the error of a condition that does not hold carries the item that is there.
 
     Returns:
@@ -161,10 +164,12 @@ def put_item(
         ConditionalCheckFailedException: the condition does not hold.
         ValidationException: the key is not one, or the item is too large.
     """
-    key = key_of_item(table, item)
+    if key is None:
+        key = key_of_item(table, item)
     if table.indexes:
         indexes.check_item(table.indexes, item)
-    size_bytes = item_size_bytes(item)
+    if size_bytes is None:
+        size_bytes = item_size_bytes(item)
     if size_bytes > MAX_ITEM_BYTES:
         raise ValidationException("Item size has exceeded the maximum allowed size")
     old_row: _OldRow = tx.execute(_OLD, (table.id, *key)).get

@@ -4,8 +4,8 @@ BatchWriteItem says what is wrong with values in the words of AWS's older checks
 it does not match (paritysuite/dynamodb-conformance, ``valueLayers`` and the tests of messages, 2026-10-09).
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from duestream.core.attributes import item_size_bytes, normalize_item
 from duestream.core.expression import Projection
@@ -36,8 +36,16 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 _DUPLICATES = "Provided list of item keys contains duplicates"
 
-#: A put's item and a delete's key; exactly one of the two.
-_Write = tuple[Item | None, Item | None]
+
+class _Write(NamedTuple):
+    """A put's item and a delete's key; exactly one of the two."""
+
+    item: Item | None
+    key: Item | None
+    #: Of the item.
+    size_bytes: int = 0
+
+
 #: What was written to, and what that cost.
 _Written = tuple[Table, WriteCosts]
 
@@ -56,11 +64,14 @@ async def batch_write_item(context: RequestContext, parameters: Mapping[str, Any
 
     def job(tx: Transaction) -> dict[str, _Written]:
         now_ms = context.clock.now_ms()
+        keys_by_table: dict[str, list[Key]] = {}
         tables = {name: existing_table(tx.connection, name) for name in writes_by_table}
         for name, writes in writes_by_table.items():
-            _refuse_duplicates([_key_of(tables[name], write) for write in writes])
+            keys_by_table[name] = [_key_of(tables[name], write) for write in writes]
+            _refuse_duplicates(keys_by_table[name])
         return {
-            name: _write(tx, tables[name], writes, now_ms, counts_units) for name, writes in writes_by_table.items()
+            name: _write(tx, tables[name], zip(writes, keys_by_table[name], strict=True), now_ms, counts_units)
+            for name, writes in writes_by_table.items()
         }
 
     written = await context.store.write(job)
@@ -80,7 +91,7 @@ def _metrics_by_table(
     """What was written to, once for each partition key; tables without local indexes are left out."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name, (table, _) in written.items():
-        for item, key in writes_by_table[name]:
+        for item, key, _ in writes_by_table[name]:
             metrics = collection_metrics(context.store.reader, table, item or key or {})
             if metrics is not None and metrics not in found.setdefault(name, []):
                 found[name].append(metrics)
@@ -96,15 +107,16 @@ def _write_request(write: Mapping[str, Any]) -> _Write:
         )
     if put is not None:
         item = in_older_words(lambda: normalize_item(put["Item"]))
-        if item_size_bytes(item) > items.MAX_ITEM_BYTES:
+        size_bytes = item_size_bytes(item)
+        if size_bytes > items.MAX_ITEM_BYTES:
             raise ValidationException("Item size has exceeded the maximum allowed size")
-        return item, None
+        return _Write(item, None, size_bytes)
     assert delete is not None
-    return None, in_older_words(lambda: normalize_item(delete["Key"]))
+    return _Write(None, in_older_words(lambda: normalize_item(delete["Key"])))
 
 
 def _key_of(table: Table, write: _Write) -> Key:
-    item, key = write
+    item, key, _ = write
     if item is not None:
         key = {name: item[name] for name in table.key_names if name in item}
     return items.key_of_key(table, key or {})
@@ -115,12 +127,14 @@ def _refuse_duplicates(keys: list[Key]) -> None:
         raise ValidationException(_DUPLICATES)
 
 
-def _write(tx: Transaction, table: Table, writes: list[_Write], now_ms: int, counts_units: bool) -> _Written:
+def _write(
+    tx: Transaction, table: Table, writes: Iterable[tuple[_Write, Key]], now_ms: int, counts_units: bool
+) -> _Written:
     """Carry out the writes on one table; their costs are counted if they were asked for."""
     costs = WriteCosts()
-    for item, key in writes:
+    for (item, key, size_bytes), checked_key in writes:
         if item is not None:
-            old = items.put_item(tx, table, item, now_ms=now_ms)
+            old = items.put_item(tx, table, item, now_ms=now_ms, key=checked_key, size_bytes=size_bytes)
         else:
             old = items.delete_item(tx, table, key or {}, now_ms=now_ms)
         if counts_units:
@@ -144,7 +158,7 @@ async def batch_get_item(context: RequestContext, parameters: Mapping[str, Any])
     consumed = []
     left_bytes = MAX_ANSWER_BYTES
     for name, table, request, keys, projection in plans:
-        shown = responses.setdefault(table.name, [])
+        shown = responses.setdefault(name, [])
         units = 0.0
         for number, key in enumerate(keys):
             stored = items.get_stored_item(context.store.reader, table, key)
