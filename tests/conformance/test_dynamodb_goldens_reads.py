@@ -3,7 +3,8 @@
 Sources, each read as facts about AWS:
     reads     nubo-db/dynamodb-conformance, ``tier1/query`` and ``tier1/scan``; eu-west-2; 2026-06 to 2026-08
     keys      paritysuite/dynamodb-conformance, ``tier1/query/multiAttributeGsiKey``; eu-west-2, us-east-1; 2026-10
-    names     the same, ``registry/suite-manifest.json``: what each case says of AWS; eu-west-2; 2026-09-11
+    texts     nubo-db/dynamodb-conformance, ``error-messages/transactWriteItems`` and ``batchWriteItem``; four regions; 2026-06-23
+    names     paritysuite/dynamodb-conformance, ``registry/suite-manifest.json``: what each case says of AWS; eu-west-2; 2026-09-11
 """
 
 from base64 import b64encode
@@ -215,12 +216,62 @@ def test_a_page_of_an_index_begins_after_a_key_with_the_indexs_own(indexed: Any)
     assert indexed.refusal("Query", **request, ExclusiveStartKey={"pk": s("p"), "sk": s("a")})
 
 
-@pytest.mark.parametrize("value", [n("5"), {"L": [s("x")]}, s(""), {"B": ""}])
-def test_an_indexs_key_has_its_type_and_is_not_empty(indexed: Any, value: dict[str, Any]) -> None:
-    """Source: names."""
-    item = {"pk": s("p"), "sk": s("x"), "lsi1sk": value}
-    assert indexed.refusal("PutItem", TableName="Indexed", Item=item)
-    assert indexed.refusal("BatchWriteItem", RequestItems={"Indexed": [{"PutRequest": {"Item": item}}]})
+MISMATCH = "One or more parameter values were invalid: Type mismatch for Index Key lsi1sk Expected: S Actual: {} IndexName: gsi1"
+NOT_VALID = "One or more parameter values are not valid. "
+EMPTY = "The AttributeValue for a key attribute cannot contain an empty string value."
+PUT_EMPTY = f"{NOT_VALID}A value specified for a secondary index key is not supported. {EMPTY} IndexName: gsi1, IndexKey: lsi1sk"
+UPDATE_EMPTY = (
+    f"{NOT_VALID}The update expression attempted to update a secondary index key to a value that is not supported. "
+    f"{EMPTY}"
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "put", "update"),
+    [
+        (n("5"), MISMATCH.format("N"), MISMATCH.format("N")),
+        ({"L": [s("x")]}, MISMATCH.format("L"), MISMATCH.format("L")),
+        (s(""), PUT_EMPTY, UPDATE_EMPTY),
+    ],
+)
+def test_an_indexs_key_has_its_type_and_is_not_empty(
+    indexed: Any, value: dict[str, Any], put: str, update: str
+) -> None:
+    """Source: texts. The first index by name is named; what is empty is told at once, types cancel a transaction."""
+    key = {"pk": s("p"), "sk": s("x")}
+    item = {**key, "lsi1sk": value}
+    set_ = {"UpdateExpression": "SET lsi1sk = :v", "ExpressionAttributeValues": {":v": value}}
+    assert indexed.refusal("BatchWriteItem", RequestItems={"Indexed": [{"PutRequest": {"Item": item}}]}) == put
+    actions: list[tuple[dict[str, Any], str]] = [
+        ({"Put": {"TableName": "Indexed", "Item": item}}, put),
+        ({"Update": {"TableName": "Indexed", "Key": key, **set_}}, update),
+    ]
+    for action, text in actions:
+        answer = indexed.send("TransactWriteItems", {"TransactItems": [action]})
+        if value == s(""):
+            assert (answer.code, answer.message) == ("ValidationException", text)
+        else:
+            assert answer.code == "TransactionCanceledException"
+            assert answer.body["CancellationReasons"] == [{"Code": "ValidationError", "Message": text}]
+
+
+@pytest.mark.parametrize(
+    ("name", "condition", "arm"),
+    [
+        ("gsi1", "lsi1sk = :v", "GlobalSecondaryIndexes"),
+        ("lsi1", "pk = :v", "LocalSecondaryIndexes"),
+    ],
+)
+def test_a_read_of_an_index_costs_the_index(indexed: Any, name: str, condition: str, arm: str) -> None:
+    """Source: names (``query/indexConsumedCapacity``)."""
+    request = query(condition, {":v": s("tied")}, TableName="Indexed", IndexName=name)
+    half = {"CapacityUnits": 0.5}
+    assert indexed("Query", **request, ReturnConsumedCapacity="INDEXES")["ConsumedCapacity"] == {
+        "TableName": "Indexed",
+        **half,
+        "Table": {"CapacityUnits": 0.0},
+        arm: {name: half},
+    }
 
 
 # ---- keys of several attributes ------------------------------------------------------------------
