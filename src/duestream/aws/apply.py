@@ -84,6 +84,10 @@ class Applier:
             now=now,
         )
         self.letter_patience = Patience(Pace(stopwatch), stopwatch, jitter, lambda _: None)
+        self._app_name = rules[0].app_name if rules else ""
+        self._began_at: datetime | None = None
+        self._is_beginning_known = False
+        self._looking = threading.Lock()
         # Kept from batch to batch; its threads are started as they are needed.
         self._pool = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="apply")
 
@@ -95,7 +99,7 @@ class Applier:
             deadline: by the stopwatch; nothing is begun after it, and every call ends by it.
         """
         self.tally.clear()
-        batch = _Batch(self, coalesce(records), first_sequence_numbers(records), deadline)
+        batch = _Batch(self, records, deadline)
         self.tally.add(Metric.RECORDS, len(records))
         self.tally.add(Metric.ITEMS, len(batch.records))
         workers = min(self.settings.concurrency, len(batch.records))
@@ -105,6 +109,26 @@ class Applier:
             worker.result()
         not_done = batch.not_done()
         return Applied(not_done, self.tally.counted(), batch.is_hopeless)
+
+    def began_at(self, *, deadline: float) -> datetime | None:
+        """Since when the app is here, which is as long as its schedule group; None: nobody says. Asked once.
+
+        Raises:
+            CallError: it is not known, and may be another time.
+        """
+        with self._looking:
+            if not self._is_beginning_known:
+                try:
+                    self._began_at = self.schedules.group_made_at(self._app_name, deadline=deadline)
+                except CallError as error:
+                    if error.meaning is not Meaning.HOPELESS:
+                        raise
+                    logger.warning(
+                        "nobody says since when the app is here: records from before are taken for its own",
+                        extra={"action": "beginning_unknown", "reason": str(error)},
+                    )
+                self._is_beginning_known = True
+            return self._began_at
 
 
 class Tally:
@@ -142,11 +166,12 @@ class Tally:
 class _Batch:
     """One batch, on which several threads work: each takes the next item when it is done with one."""
 
-    def __init__(
-        self, applier: Applier, records: list[StreamRecord], first_numbers: Mapping[str, str], deadline: float
-    ) -> None:
-        self.records = records
-        self._applier, self._first_numbers, self._deadline = applier, first_numbers, deadline
+    def __init__(self, applier: Applier, records: Sequence[StreamRecord], deadline: float) -> None:
+        self.records = coalesce(records)
+        self._first_numbers = first_sequence_numbers(records)
+        #: By sequence number. Of records that are coalesced, the first one's moment is kept, and here the last one's.
+        self._written_at = {record.sequence_number: record.created_at for record in records}
+        self._applier, self._deadline = applier, deadline
         self._lock = threading.Lock()
         self._taken = 0
         self._failed: list[StreamRecord] = []
@@ -157,7 +182,7 @@ class _Batch:
         while (taken := self._take()) is not None:
             record, operations = taken
             try:
-                for operation in operations:
+                for operation in self._of_its_time(operations, record):
                     self._carry_out(operation, record)
             except CallError as error:
                 self._fail(record, error)
@@ -187,6 +212,34 @@ class _Batch:
         if operations:
             applier.tally.add(Metric.PLANNED, len(operations))
         return record, operations
+
+    def _of_its_time(self, operations: list[Operation], record: StreamRecord) -> list[Operation]:
+        """Without what was due before the app was here. A stream begins a day ago: what it tells of that day was not
+        the app's to deliver, or has been delivered by the one that was here before.
+
+        Raises:
+            CallError: nobody can tell yet since when it is here.
+        """
+        now, written_at = self._applier.now(), self._written_at[record.sequence_number]
+        if written_at is None or not any(_is_of_the_past(operation, now) for operation in operations):
+            return operations
+        began_at = self._applier.began_at(deadline=self._deadline)
+        if began_at is None or written_at >= began_at:
+            return operations
+        kept = [operation for operation in operations if not _is_of_the_past(operation, began_at)]
+        if passed_over := len(operations) - len(kept):
+            self._applier.tally.add(Metric.SKIPPED, passed_over)
+            logger.warning(
+                "passed over: due, and written, before the app was here",
+                extra={
+                    "action": "skip_from_before",
+                    "table": record.table_name,
+                    "key": record.keys,
+                    "count": passed_over,
+                    "reason": f"the app is here since {began_at.isoformat()}",
+                },
+            )
+        return kept
 
     def _fail(self, record: StreamRecord, error: CallError) -> None:
         # A group that is missing where a schedule was to be made is as hopeless as a permission.
@@ -267,3 +320,13 @@ class _Batch:
                 "reason": f"{letter.kind}: {letter.reason}",
             },
         )
+
+
+def _is_of_the_past(operation: Operation, moment: datetime) -> bool:
+    """Whether it is about a delivery that was due by then."""
+    match operation:
+        case PutSchedule(schedule) | SkipDelivery(schedule):
+            return schedule.recurrence is None and schedule.due_at <= moment
+        case DeadLetterRecord(kind="past due"):
+            return True
+    return False

@@ -118,7 +118,9 @@ class EventBridgeSchedules:
 
     def group_made_at(self, group_name: str, *, seconds: float | None = None) -> datetime | None:
         """GetScheduleGroup. See `Schedules.group_made_at`."""
-        answer = json.loads(self._calls.send(Call("GET", ("schedule-groups", group_name), {}, None, {}), seconds=seconds))
+        answer = json.loads(
+            self._calls.send(Call("GET", ("schedule-groups", group_name), {}, None, {}), seconds=seconds)
+        )
         made_at = answer.get("CreationDate")
         return None if made_at is None else datetime.fromtimestamp(made_at, UTC)
 

@@ -86,6 +86,16 @@ class SteadySchedules:
             is_conflict_passing=True,
         )
 
+    def group_made_at(self, group_name: str, *, deadline: float) -> datetime | None:
+        """Since when there is the group; None: nobody says.
+
+        Raises:
+            CallError: it is not known.
+        """
+        return self._patience.made(
+            lambda seconds: self._schedules.group_made_at(group_name, seconds=seconds), deadline=deadline
+        )
+
     def _put_once(
         self,
         schedule: Schedule,

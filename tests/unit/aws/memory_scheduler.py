@@ -54,6 +54,7 @@ class MemoryScheduler:
         self.before_call: Callable[[str, str], None] = lambda operation, name: None
         self.faults = iter(faults)
         self._now, self._groups, self._when_waited = now, groups, when_waited
+        self.groups_made_at: datetime | None = now() - timedelta(days=30)
         self._lock = threading.Lock()
 
     def create(self, request: Mapping[str, Any], *, seconds: float | None = None) -> None:
@@ -93,6 +94,10 @@ class MemoryScheduler:
         found = self.schedules.get((group_name, name))
         return None if found is None else dict(found)
 
+    def group_made_at(self, group_name: str, *, seconds: float | None = None) -> datetime | None:
+        self._carry_out("get group", group_name, lambda: None, seconds)
+        return self.groups_made_at
+
     def operations(self) -> list[str]:
         """The calls without their names."""
         return [operation for operation, _ in self.calls]
@@ -111,7 +116,7 @@ class MemoryScheduler:
             if request is not None:
                 self.requests.append(dict(request))
             fault = next(self.faults, None)
-            if fault is Fault.CONFLICT and operation in ("create", "get"):
+            if fault is Fault.CONFLICT and operation in ("create", "get", "get group"):
                 fault = None  # said of what is being changed; of a create it says that there is one
             match fault:
                 case Fault.THROTTLED:

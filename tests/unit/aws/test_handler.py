@@ -237,6 +237,45 @@ def test_a_record_that_comes_late_is_delivered_though_its_due_time_has_passed() 
     assert list(bench.expressions.values()) == ["at(2026-11-23T18:00:05)"]
 
 
+@pytest.mark.parametrize("past_due", ["deliver", "skip", "dead_letter"])
+@pytest.mark.parametrize("at", ["2026-11-23T12:30:00Z", "2026-11-23T11:59:00Z"])
+def test_what_was_due_before_the_app_was_there_is_not_delivered_when_its_stream_is_read_from_a_day_ago_on(
+    past_due: str, at: str
+) -> None:
+    bench = Bench(app_of_messages(past_due=past_due))
+    from_before = [bench.table.put(item("done", at)), bench.table.put(item("ahead", "2026-11-23T20:00:00Z"))]
+    bench.clock.tick(timedelta(hours=1))
+    bench.scheduler.groups_made_at = bench.clock.now()
+    bench.clock.tick(timedelta(minutes=1))
+    new = bench.table.put(item("new", "2026-11-23T13:01:30Z"))
+    bench.clock.tick(timedelta(minutes=1))
+    assert bench.run(*from_before, new) is None
+    assert sorted(bench.expressions.values()) == ["at(2026-11-23T13:02:05)", "at(2026-11-23T20:00:00)"]
+    assert bench.letters.sent == []
+    assert bench.counted()["Skipped"] == 1
+    assert bench.scheduler.operations().count("get group") == 1
+
+
+def test_an_item_from_before_that_is_written_again_is_of_the_apps_time() -> None:
+    bench = Bench(app_of_messages())
+    before = bench.table.put(item(at="2026-11-23T12:30:00Z"))
+    bench.clock.tick(timedelta(hours=1))
+    bench.scheduler.groups_made_at = bench.clock.now()
+    bench.clock.tick(timedelta(minutes=1))
+    assert bench.run(before, bench.table.put(item(at="2026-11-23T12:59:00Z"))) is None
+    assert list(bench.expressions.values()) == ["at(2026-11-23T13:01:05)"]
+
+
+def test_where_nobody_says_since_when_the_app_is_there_nothing_is_passed_over() -> None:
+    bench = Bench(app_of_messages())
+    bench.scheduler.refuse = lambda operation, _: DENIED if operation == "get group" else None
+    records = [bench.table.put(item(key, "2026-11-23T12:30:00Z")) for key in "ab"]
+    bench.clock.tick(timedelta(hours=1))
+    assert bench.run(*records) is None
+    assert len(bench.expressions) == 2
+    assert bench.scheduler.operations().count("get group") == 1
+
+
 def test_rules_via_a_sweep_make_no_calls() -> None:
     from duestream.core.sweep import Sweep
 
@@ -314,7 +353,7 @@ def test_what_happened_is_counted_in_one_line_that_cloudwatch_reads() -> None:
     assert line["App"] == "clinic"
     assert counts == {
         "Records": 4, "Items": 4, "Planned": 5, "Put": 2, "Deleted": 1, "PastDue": 1, "Skipped": 1,
-        "DeadLettered": 1, "Calls": 3, "Throttled": 0, "Retried": 0, "NotDone": 0, "StreamDelay": 3000,
+        "DeadLettered": 1, "Calls": 4, "Throttled": 0, "Retried": 0, "NotDone": 0, "StreamDelay": 3000,
     }  # fmt: skip
     assert '"Throttled": 1' in bench.out.getvalue().splitlines()[0]
 

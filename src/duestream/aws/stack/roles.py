@@ -95,6 +95,8 @@ def stream_statements(app_name: str, tables: WatchedTables, streamed: Iterable[s
             ],
             our_arn("scheduler", f"schedule/{app_name}/*"),
         ),
+        # Which says since when the app is here.
+        _allow("LookAtGroup", "scheduler:GetScheduleGroup", our_arn("scheduler", f"schedule-group/{app_name}")),
         _pass_execution_role(),
         _allow("SendStreamDeadLetters", "sqs:SendMessage", attribute(STREAM_DEAD_LETTERS_ID, "Arn")),
     ]

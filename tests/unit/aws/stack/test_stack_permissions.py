@@ -34,6 +34,7 @@ ALLOWED: list[tuple[str, str, str, dict[str, str]]] = [
     ("StreamFunctionRole", "scheduler:UpdateSchedule", arn("scheduler", "schedule/clinic/a-0123"), {}),
     ("StreamFunctionRole", "scheduler:GetSchedule", arn("scheduler", "schedule/clinic/a-0123"), {}),
     ("StreamFunctionRole", "scheduler:DeleteSchedule", arn("scheduler", "schedule/clinic/a-0123"), {}),
+    ("StreamFunctionRole", "scheduler:GetScheduleGroup", arn("scheduler", "schedule-group/clinic"), {}),
     ("StreamFunctionRole", "iam:PassRole", EXECUTION_ROLE, TO_SCHEDULER),
     ("StreamFunctionRole", "sqs:SendMessage", arn("sqs", "clinic-stream-dead-letters"), {}),
     ("WhenDueFunctionRole", "dynamodb:GetItem", arn("dynamodb", "table/Appointment-Table"), {}),
