@@ -40,7 +40,7 @@ from duestream.local.store.schedule_groups import ScheduleGroup
 from duestream.local.store.schedules import ItemIdentity, schedule_arn
 from duestream.local.store.store import Store
 from duestream.local.store.streams import RecordRow
-from duestream.local.store.writer import RecordsWritten, Transaction
+from duestream.local.store.writer import RecordsWritten, StreamSwitched, Transaction
 
 logger = logging.getLogger("duestream.flow")
 
@@ -322,6 +322,18 @@ class Poller:
     def _on_commit(self, announcements: Sequence[object]) -> None:
         if any(isinstance(announcement, RecordsWritten) for announcement in announcements):
             self.alarm.ring()
+        for announcement in announcements:
+            if isinstance(announcement, StreamSwitched) and not announcement.is_on:
+                self._say_rules_see_nothing(announcement.table_name)
+
+    def _say_rules_see_nothing(self, table_name: str) -> None:
+        """Rules work off the table's stream, so without one they are silent; as on AWS, but hard to notice."""
+        rules = self._rules.get(table_name)
+        if rules:
+            logger.warning(
+                "table has no stream, so its rules do not see what is written",
+                extra={"action": "no_stream", "table": table_name, "rules": sorted({rule.name for rule in rules})},
+            )
 
 
 def _log(record: StreamRecord, effect: "_Effect") -> None:

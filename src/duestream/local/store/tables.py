@@ -14,7 +14,7 @@ from duestream.local.store import indexes, schedules, streams
 from duestream.local.store.indexes import Index
 from duestream.local.store.streams import Stream
 from duestream.local.store.time_to_live import TimeToLive, find_time_to_live, switch_off
-from duestream.local.store.writer import Transaction
+from duestream.local.store.writer import StreamSwitched, Transaction
 
 #: Tables kept in memory; they are looked up by a random revision, so a stale one is never found.
 MAX_KNOWN_TABLES = 10_000
@@ -80,6 +80,8 @@ _TABLE = """SELECT revision, id, name, region, status, partition_key, partition_
 _BY_ID = "SELECT name FROM dynamodb_table WHERE id = ?"
 _COUNTERS = "SELECT item_count, size_bytes FROM dynamodb_table WHERE id = ?"
 _COUNT = "UPDATE dynamodb_table SET item_count = item_count + ?, size_bytes = size_bytes + ? WHERE id = ?"
+#: Where a job keeps what it counts together.
+_TOGETHER = object()
 
 
 def get_table(connection: apsw.Connection, name: str) -> Table | None:
@@ -150,7 +152,25 @@ def table_counters(connection: apsw.Connection, table: Table) -> TableCounters:
 
 def count(tx: Transaction, table_id: int, *, items: int, size_bytes: int) -> None:
     """Add to a table's counters."""
-    tx.execute(_COUNT, (items, size_bytes, table_id))
+    together: dict[int, tuple[int, int]] | None = tx.looked_up.get(_TOGETHER)
+    if together is None:
+        tx.execute(_COUNT, (items, size_bytes, table_id))
+    else:
+        items_before, bytes_before = together.get(table_id, (0, 0))
+        together[table_id] = (items_before + items, bytes_before + size_bytes)
+
+
+@contextmanager
+def counting_together(tx: Transaction) -> Iterator[None]:
+    """What is counted meanwhile is added to each table's counters once, at the end: for many writes in one job."""
+    together: dict[int, tuple[int, int]] = {}
+    tx.looked_up[_TOGETHER] = together
+    try:
+        yield
+    finally:
+        del tx.looked_up[_TOGETHER]
+    for table_id, (items, size_bytes) in together.items():
+        tx.execute(_COUNT, (items, size_bytes, table_id))
 
 
 def create_table(
@@ -197,7 +217,10 @@ def create_table(
     for index in secondary_indexes:
         indexes.declare(tx, table_id, index.name, index.declaration, is_global=index.is_global, is_active=True)
     table = _reload(tx, name)
-    return table if view_type is None else switch_stream_on(tx, table, view_type, now_ms)
+    if view_type is not None:
+        return switch_stream_on(tx, table, view_type, now_ms)
+    tx.announce(StreamSwitched(name, is_on=False))
+    return table
 
 
 def set_declaration(tx: Transaction, table: Table, declaration: Mapping[str, Any]) -> Table:
@@ -258,6 +281,7 @@ def _set_stream(tx: Transaction, table: Table, stream_id: int | None) -> Table:
     tx.execute(
         "UPDATE dynamodb_table SET stream_id = ?, revision = ? WHERE id = ?", (stream_id, _new_revision(), table.id)
     )
+    tx.announce(StreamSwitched(table.name, is_on=stream_id is not None))
     return _reload(tx, table.name)
 
 

@@ -38,6 +38,14 @@ class RecordsWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamSwitched:
+    """A table was made with or without a stream, or its stream was switched on or off."""
+
+    table_name: str
+    is_on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleChanged:
     """A schedule is to be tried at this moment (None: not any more)."""
 
@@ -68,7 +76,15 @@ class ExpiriesChanged:
     """Items of tables with Time to Live expire at other moments than before."""
 
 
-Announcement = RecordsWritten | ScheduleChanged | MessagesSent | InvocationAccepted | MappingsChanged | ExpiriesChanged
+Announcement = (
+    RecordsWritten
+    | StreamSwitched
+    | ScheduleChanged
+    | MessagesSent
+    | InvocationAccepted
+    | MappingsChanged
+    | ExpiriesChanged
+)
 
 #: Something counted: name, schedule group, minute since 1970, how much (`metrics.count`).
 Measurement = tuple[str, str, int, float]
