@@ -494,7 +494,7 @@ def test_a_record_whose_item_has_changed_or_gone_is_dropped_and_its_item_up_to_d
 # Batches ----------------------------------------------------------------------------------------------------
 
 
-def batch_letter(clinic: Clinic, **changed: str) -> str:
+def batch_letter(clinic: Clinic, **changed: Any) -> str:
     """The event source mapping's, of all that the stream has."""
     streams = clinic.access.client("dynamodbstreams")
     arn = clinic.dynamodb.describe_table(TableName=TABLE)["Table"]["LatestStreamArn"]
@@ -536,6 +536,26 @@ def test_a_batch_is_read_again_and_each_of_its_items_brought_up_to_date(clinic: 
         {"id": {"S": "cannot be read"}},
         "unreadable timestamp",
     )
+
+
+def test_a_place_in_the_stream_with_more_than_the_batch_delivers_late_only_if_it_is_forced(clinic: Clinic) -> None:
+    """Two invocations to a shard: what lies between a batch's records was handled by the other, perhaps delivered."""
+    clinic.put("ahead", REMINDER=AHEAD)
+    clinic.put("guarded", CALL="2030-01-01T09:30:00Z")
+    mild = batch_letter(clinic, batchSize=1)
+    clinic.put("due meanwhile", REMINDER="2030-01-01T09:30:00Z")
+    doubtful = batch_letter(clinic, batchSize=2)
+    clinic.advance(timedelta(hours=1))
+    assert [result for result, _ in clinic.redrive(mild)] == ["redriven"], "the due function knows what it has made"
+    ((result, reason),) = clinic.redrive(doubtful)
+    assert (result, "1 deliveries have become due since, and which of them were made nobody knows" in reason) == (
+        "refused",
+        True,
+    )
+    names = {schedule_name(TABLE, "reminder", {"id": {"S": key}}) for key in ("ahead", "due meanwhile")}
+    assert not names <= clinic.schedules().keys()
+    assert [result for result, _ in clinic.redrive(doubtful, force=True)] == ["redriven"]
+    assert names <= clinic.schedules().keys()
 
 
 def test_a_batch_that_the_stream_has_no_longer_says_what_mends_it(clinic: Clinic) -> None:

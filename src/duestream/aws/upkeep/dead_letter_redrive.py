@@ -17,6 +17,7 @@ from typing import Any, Literal
 from duestream.aws.due_work import DueWork, NothingToDoError, still_wanted
 from duestream.aws.failures import CallError, Meaning
 from duestream.aws.letters import MAX_BODY_BYTES
+from duestream.aws.requests import is_carried_by_due_function
 from duestream.aws.settings import Settings
 from duestream.aws.stack.session import Access, AwsError, told_plainly
 from duestream.aws.steady import SteadySchedules
@@ -38,6 +39,7 @@ from duestream.core.planner import (
 )
 from duestream.core.record import EventName, Item, StreamRecord
 from duestream.core.rule import Rule, TableDeclaration
+from duestream.core.schedule import Schedule
 from duestream.errors import DeliveryError
 
 #: What became of a letter. ``refused``: it stays, for the reason given.
@@ -95,7 +97,7 @@ class Redriver:
             if letter.form == "record":
                 return self._record(letter, dry_run=dry_run)
             if letter.form == "batch":
-                return self._batch(letter, dry_run=dry_run)
+                return self._batch(letter, dry_run=dry_run, force=force)
             if letter.work is not None:
                 return self._due_work(letter, letter.work, dry_run=dry_run, force=force)
             if letter.form == "delivery":
@@ -242,7 +244,7 @@ class Redriver:
         before = {one.schedule.name for one in _late(operations)} - late
         return [one for one in operations if not (isinstance(one, PutSchedule) and one.schedule.name in before)]
 
-    def _batch(self, letter: Letter, *, dry_run: bool) -> Redriven:
+    def _batch(self, letter: Letter, *, dry_run: bool, force: bool) -> Redriven:
         """Read the records once more, and carry out what those ask for that are their items' last."""
         batch = letter.content["DDBStreamBatchInfo"]
         table = self._table(str(letter.table))
@@ -256,12 +258,20 @@ class Redriver:
         keys = [record.keys for record in coalesced]
         items = {_text(_key_of(table, item)): item for item in read_items(self._access, table.name, keys)}
         as_it_was = {_text(record.keys): items.get(_text(record.keys)) for record in coalesced}
-        asked: list[Operation] = []
-        for record in coalesced:
-            if as_it_was[_text(record.keys)] == record.new_image:  # otherwise newer records count
-                with self._rules:
-                    rules, place = self._app.rules_of(table.name), self._settings.place
-                    asked += plan(record, rules, now=self._now(), place=place)
+        asked = [
+            operation
+            for record in coalesced
+            if as_it_was[_text(record.keys)] == record.new_image  # otherwise newer records count
+            for operation in self._plan(record, self._app.rules_of(table.name))
+        ]
+        doubtful = 0 if len(records) == batch.get("batchSize") else len(self._unmarked(asked))
+        if doubtful and not force:
+            return _refused(
+                letter,
+                f"its place in the stream has {len(records)} records, and the batch had {batch.get('batchSize')} of "
+                f"them; {doubtful} deliveries have become due since, and which of them were made nobody knows. --force "
+                "makes them all; or drop it after `duestream reconcile --repair`",
+            )
         undigested = [one for one in asked if isinstance(one, DeadLetterRecord)]
         if not dry_run:
             for undigestible in undigested:  # letters of their own, as the stream function would have sent
@@ -271,6 +281,25 @@ class Redriver:
         if undigested:
             told += f"; rules cannot digest {len(undigested)}, which are letters of their own now"
         return Redriven(letter.message_id, "redriven", told)
+
+    def _plan(self, record: StreamRecord, rules: Sequence[Rule]) -> list[Operation]:
+        with self._rules:
+            return plan(record, rules, now=self._now(), place=self._settings.place)
+
+    def _unmarked(self, asked: Sequence[Operation]) -> list[Schedule]:
+        """What has become due, and is not made by the due function, which knows what it has made.
+
+        A mapping with several invocations to a shard, or a filter, leaves records between a batch's first and last
+        that were handled well.
+        """
+        now = self._now()
+        due = [one.schedule for one in asked if isinstance(one, PutSchedule) and one.schedule.due_at <= now]
+        return [
+            schedule
+            for schedule in due
+            if schedule.recurrence is None
+            and not is_carried_by_due_function(schedule, self._rule_of(schedule.table_name, schedule.rule))
+        ]
 
     def _bring_up_to_date(
         self, table: TableDeclaration, as_it_was: Mapping[str, Item | None], asked: Sequence[Operation]
