@@ -226,8 +226,8 @@ _RECORDS_OF_STREAM = f"""SELECT {_RECORD_COLUMNS} FROM stream_record AS r
 _LAST_OF_ITEM = """SELECT max(sequence) FROM stream_record
     WHERE sequence > ? AND table_id = ? AND partition_key = ? AND sort_key = ?"""
 _LAST_SEQUENCE = "SELECT seq FROM sqlite_sequence WHERE name = 'stream_record'"
-_FIRST_SINCE = """SELECT sequence FROM stream_record WHERE stream_id = ? AND created_at_ms >= ?
-    ORDER BY sequence LIMIT 1"""
+_OLDEST_OF_STREAM = "SELECT created_at_ms FROM stream_record WHERE stream_id = ? ORDER BY sequence LIMIT 1"
+_FROM_SEQUENCE = "SELECT sequence, created_at_ms FROM stream_record WHERE sequence >= ? ORDER BY sequence LIMIT 1"
 _LAST_OF_STREAM = "SELECT max(sequence) FROM stream_record WHERE stream_id = ?"
 _LAST_BEFORE = "SELECT max(sequence) FROM stream_record WHERE stream_id = ? AND sequence < ?"
 
@@ -341,15 +341,33 @@ def trim_horizon(connection: apsw.Connection, stream: Stream, before_ms: int) ->
 
     Records that no app has planned yet are kept longer than they are shown.
     """
-    first: int | None = connection.execute(_FIRST_SINCE, (stream.id, before_ms)).get
-    last: int | None = connection.execute(_LAST_BEFORE, (stream.id, MAX_SEQUENCE if first is None else first)).get
+    oldest_ms: int | None = connection.execute(_OLDEST_OF_STREAM, (stream.id,)).get
+    if oldest_ms is None or oldest_ms >= before_ms:
+        return stream.trimmed_sequence
+    first = _first_since(connection, before_ms, stream.trimmed_sequence + 1)
+    last: int | None = connection.execute(_LAST_BEFORE, (stream.id, first)).get
     return max(stream.trimmed_sequence, last or 0)
 
 
 def sequence_before(connection: apsw.Connection, stream: Stream, since_ms: int) -> int:
     """The position after which the stream's records of a moment and later stand."""
-    first = connection.execute(_FIRST_SINCE, (stream.id, since_ms)).get
-    return last_sequence(connection) if first is None else first - 1
+    return _first_since(connection, since_ms, stream.trimmed_sequence + 1) - 1
+
+
+def _first_since(connection: apsw.Connection, since_ms: int, low: int) -> int:
+    """The first position from `low` on at which records of a moment or later stand, or the one after the newest.
+
+    Halves what is left: records stand in the order of their times, but where the clock was set back.
+    """
+    high = last_sequence(connection) + 1
+    while low < high:
+        middle = (low + high) // 2
+        row: Any = connection.execute(_FROM_SEQUENCE, (middle,)).get
+        if row is None or row[1] >= since_ms:
+            high = middle
+        else:
+            low = row[0] + 1
+    return low
 
 
 # Checkpoints ------------------------------------------------------------------------------------------

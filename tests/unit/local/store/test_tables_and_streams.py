@@ -1,6 +1,7 @@
 """Tables and streams in the store: what is cached, purged, trimmed and kept in order."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -171,3 +172,42 @@ def test_sequence_numbers_have_21_digits_and_come_back() -> None:
     assert streams.parse_sequence_number("100000000000000000007") == 7
     assert streams.parse_sequence_number("7") is None
     assert streams.parse_sequence_number("seven") is None
+
+
+def test_a_moments_place_among_the_records_of_several_streams_is_found(tmp_path: Path) -> None:
+    async def run() -> None:
+        store = Store.open(tmp_path)
+        one = await store.write(make_table)
+        two = await store.write(lambda tx: make_table(tx, "Others"))
+        written: list[tuple[int, str]] = []
+        for number in range(30):
+            table = two if number % 3 == 0 else one
+            moment = NOW_MS + number // 4 * 10
+            await store.write(partial(put_new_thing, table=table, now_ms=moment))
+            written.append((moment, table.name))
+        await store.write(lambda tx: streams.trim(tx, NOW_MS + 5, keep_after_sequence=100))
+        for table in (one, two):
+            assert table.stream is not None
+            stream = streams.get_stream(store.reader, table.stream.id)
+            for since_ms in range(NOW_MS - 1, NOW_MS + 80):
+                young = [
+                    number
+                    for number, (moment, name) in enumerate(written, 1)
+                    if name == table.name and moment >= max(since_ms, NOW_MS + 5)
+                ]
+                before = streams.sequence_before(store.reader, stream, since_ms)
+                rows, _ = streams.records_of(store.reader, stream, before, limit=100, max_bytes=1 << 20)
+                assert [row.sequence for row in rows] == young
+                horizon = streams.trim_horizon(store.reader, stream, since_ms)
+                rows, _ = streams.records_of(store.reader, stream, horizon, limit=100, max_bytes=1 << 20)
+                assert [row.sequence for row in rows] == young
+                mine = [number for number, (_, name) in enumerate(written, 1) if name == table.name]
+                assert horizon == max(number for number in [0, *mine] if number not in young)
+        await store.close()
+
+    asyncio.run(run())
+
+
+def put_new_thing(tx: Transaction, table: Table, now_ms: int) -> None:
+    number = streams.last_sequence(tx.connection)
+    items.put_item(tx, table, thing(number), now_ms=now_ms)
