@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 from tests.unit.aws.memory_scheduler import Fault
+from tests.unit.aws.policy_evaluator import is_allowed
+from tests.unit.aws.stack.resolved import ACCOUNT_ID, Resolved, arn
 from tests.unit.aws.stream_bench import NOW, ROLE, Bench, Item
 
 from duestream import App, DeleteItem, Email, Retry
 from duestream.aws.failures import CallError
+from duestream.aws.stack.options import StackOptions
+from duestream.aws.stack.template import template
 from duestream.core.rule import PastDue
 
 SOON, LATER = NOW + timedelta(hours=1), NOW + timedelta(hours=2)
@@ -189,6 +193,40 @@ def test_a1_9_schedules_are_in_a_group_of_the_apps_own_and_name_only_its_executi
     bench.run(bench.table.put(item(SOON)))
     assert only_request(bench)["GroupName"] == "clinic"
     assert only_request(bench)["Target"]["RoleArn"] == ROLE
+
+
+def stack_of_part_1() -> Resolved:
+    app = App("clinic")
+    app.table("Appointments", partition_key="PK").rule("ttl", DeleteItem())
+    return Resolved(template(app, StackOptions(entry="rules:app")))
+
+
+def test_a1_9_only_the_execution_role_is_passed_and_only_schedules_of_the_group_may_use_it() -> None:
+    stack = stack_of_part_1()
+    (passing,) = [one for one in stack.statements("StreamFunctionRole") if one["Action"] == ["iam:PassRole"]]
+    assert passing["Resource"] == [stack.fill_in({"Fn::GetAtt": ["ExecutionRole", "Arn"]})]
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+    (trust,) = stack.trust("ExecutionRole")
+    assert trust["Condition"]["StringEquals"] == {
+        "aws:SourceAccount": ACCOUNT_ID,
+        "aws:SourceArn": arn("scheduler", "schedule-group/clinic"),
+    }
+
+
+def test_a3_both_dead_letter_queues_may_be_written_to_by_those_who_have_to() -> None:
+    stack = stack_of_part_1()
+    assert is_allowed(stack.statements("ExecutionRole"), "sqs:SendMessage", arn("sqs", "clinic-dead-letters"), {})
+    letters = arn("sqs", "clinic-stream-dead-letters")
+    assert is_allowed(stack.statements("StreamFunctionRole"), "sqs:SendMessage", letters, {})
+
+
+def test_a4_the_stream_is_read_from_its_beginning_and_a_poison_batch_is_given_up_in_hours_not_in_a_day() -> None:
+    mapping = stack_of_part_1().resource("AppointmentsTableMapping")
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    assert mapping["MaximumRetryAttempts"] > 0
+    assert mapping["MaximumRecordAgeInSeconds"] < timedelta(hours=24).total_seconds()
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert mapping["DestinationConfig"]["OnFailure"]["Destination"]
 
 
 def test_a3_a_target_is_made_from_the_new_image() -> None:
