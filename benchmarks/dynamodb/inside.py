@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(1, str(Path(__file__).parents[1]))
 
 import uvloop
 from operations import ITEMS_A_PARTITION, TABLE, Population

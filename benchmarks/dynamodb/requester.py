@@ -17,7 +17,7 @@ from pathlib import Path
 from time import monotonic_ns, process_time
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(1, str(Path(__file__).parents[1]))
 
 import httptools
 import uvloop

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import apsw
 import pytest
 
 from duestream.core.attributes import key_bytes
@@ -133,6 +134,25 @@ def test_counters_follow_every_write(tmp_path: Path) -> None:
     assert (grown.item_count, grown.size_bytes) == (1, 11)
     assert (two.item_count, two.size_bytes) == (2, 17)
     assert (left.item_count, left.size_bytes) == (1, 6)
+
+
+def test_what_is_counted_together_is_added_once_and_counts_as_much(tmp_path: Path) -> None:
+    updates: list[str] = []
+
+    def job(tx: Transaction) -> tables.TableCounters:
+        table = table_of(tx)
+        tx.connection.trace_v2(apsw.SQLITE_TRACE_STMT, lambda told: updates.append(told["sql"]))
+        with tables.counting_together(tx):
+            for written in (item("1", a="xx"), item("2"), item("1", a="xxxx")):
+                items.put_item(tx, table, written, now_ms=NOW_MS)
+            items.delete_item(tx, table, item("2"), now_ms=NOW_MS)
+        tx.connection.trace_v2(0, None)
+        items.put_item(tx, table, item("3"), now_ms=NOW_MS)
+        return tables.table_counters(tx.connection, table)
+
+    _, counted = in_store(tmp_path, lambda tx: make_table(tx, view_type=None), job)
+    assert (counted.item_count, counted.size_bytes) == (2, 17)
+    assert len([update for update in updates if update.startswith("UPDATE dynamodb_table")]) == 1
 
 
 def test_an_item_comes_back_as_the_json_it_was_written_as(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from duestream.local.services.dynamodb.write_costs import WriteCosts, collection
 from duestream.local.store import items
 from duestream.local.store.items import Key
 from duestream.local.store.streams import decode_image
-from duestream.local.store.tables import Table
+from duestream.local.store.tables import Table, counting_together
 from duestream.local.store.writer import Transaction
 
 MAX_WRITES = 25
@@ -132,13 +132,14 @@ def _write(
 ) -> _Written:
     """Carry out the writes on one table; their costs are counted if they were asked for."""
     costs = WriteCosts()
-    for (item, key, size_bytes), checked_key in writes:
-        if item is not None:
-            old = items.put_item(tx, table, item, now_ms=now_ms, key=checked_key, size_bytes=size_bytes)
-        else:
-            old = items.delete_item(tx, table, key or {}, now_ms=now_ms)
-        if counts_units:
-            costs.add(table, old, item)
+    with counting_together(tx):
+        for (item, key, size_bytes), checked_key in writes:
+            if item is not None:
+                old = items.put_item(tx, table, item, now_ms=now_ms, key=checked_key, size_bytes=size_bytes)
+            else:
+                old = items.delete_item(tx, table, key or {}, now_ms=now_ms)
+            if counts_units:
+                costs.add(table, old, item)
     return table, costs
 
 
