@@ -40,6 +40,7 @@ from duestream.core.planner import (
 from duestream.core.record import EventName, Item, StreamRecord
 from duestream.core.rule import Rule, TableDeclaration
 from duestream.core.schedule import Schedule
+from duestream.core.why_words import times
 from duestream.errors import DeliveryError
 
 #: What became of a letter. ``refused``: it stays, for the reason given.
@@ -269,7 +270,7 @@ class Redriver:
             return _refused(
                 letter,
                 f"its place in the stream has {len(records)} records, and the batch had {batch.get('batchSize')} of "
-                f"them; {doubtful} deliveries have become due since, and which of them were made nobody knows. --force "
+                f"them; {doubtful} of their deliveries have become due since, and nobody knows which were made. --force "
                 "makes them all; or drop it after `duestream reconcile --repair`",
             )
         undigested = [one for one in asked if isinstance(one, DeadLetterRecord)]
@@ -277,7 +278,7 @@ class Redriver:
             for undigestible in undigested:  # letters of their own, as the stream function would have sent
                 self._send_record(undigestible)
             self._bring_up_to_date(table, as_it_was, asked)
-        told = f"{len(records)} records of {len(keys)} items, which are up to date now"
+        told = f"{times(len(records), 'record')} of {times(len(keys), 'item')}, up to date now"
         if undigested:
             told += f"; rules cannot digest {len(undigested)}, which are letters of their own now"
         return Redriven(letter.message_id, "redriven", told)

@@ -22,6 +22,7 @@ from duestream.aws.due_work import DueWork, parse_due_work
 from duestream.aws.given_up import EVENT_ATTRIBUTE
 from duestream.aws.upkeep.group import rule_of_name
 from duestream.core.json_text import moment_text
+from duestream.core.why_words import times
 from duestream.errors import Error
 
 Form = Literal["delivery", "due work", "crashed", "record", "batch", "other"]
@@ -305,7 +306,9 @@ def _reason(letter: Letter) -> str:
             return f"{letter.content['kind']}: {letter.content['reason']}"
         case "batch":
             info, context = letter.content["DDBStreamBatchInfo"], letter.content.get("requestContext", {})
-            count = f"{info.get('batchSize', '?')} stream records from {info.get('approximateArrivalOfFirstRecord')} on"
+            size = info.get("batchSize")
+            count = times(size, "stream record") if isinstance(size, int) else "stream records"
+            count += f" from {info.get('approximateArrivalOfFirstRecord')} on"
             return f"{context.get('condition', 'given up')}: the stream function failed on {count}"
         case "crashed":
             said = letter.content.get("responsePayload")
