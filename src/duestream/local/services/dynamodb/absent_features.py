@@ -8,9 +8,9 @@ ResourceNotFoundException, recorded from AWS, 2026-10-08 and 09).
 from collections.abc import Mapping
 from typing import Any
 
-from duestream.errors import ResourceNotFoundException, ServiceError, ValidationException
+from duestream.errors import ResourceNotFoundException, ServiceError
 from duestream.local.services.context import Operation, RequestContext
-from duestream.local.services.dynamodb.requests import INVALID, declared_table, table_name_of
+from duestream.local.services.dynamodb.requests import declared_table, resource_of, table_name_of
 from duestream.local.store import streams
 
 
@@ -72,11 +72,7 @@ async def get_resource_policy(context: RequestContext, parameters: Mapping[str, 
         ValidationException: it is no ARN of a table's or a stream's.
     """
     arn: str = parameters["ResourceArn"]
-    if not arn.startswith("arn:"):
-        raise ValidationException(f"{INVALID}ARNs must start with 'arn:': {arn}")
-    name, _, label = arn.partition(":table/")[2].partition("/stream/")
-    if not name or "/" in name:
-        raise ValidationException(f"{INVALID}Provided Arn is not a DynamoDB resource arn: {arn}")
+    name, label = resource_of(arn)
     if not label:
         declared_table(context.store.reader, name)
     elif streams.find_stream(context.store.reader, name, label) is None:

@@ -33,6 +33,26 @@ def table_name_of(parameters: Mapping[str, Any]) -> str:
     return name.rpartition("/")[2] if name.startswith("arn:") else name
 
 
+def resource_of(arn: str) -> tuple[str, str]:
+    """The table that an ARN names, and the label of its stream (empty: the table itself is meant).
+
+    Raises:
+        ValidationException: it is no ARN of a table's or a stream's (texts: ack-api-quirks, DDB-TABLE-071 and its
+            catalogue of ValidationException; AWS, 2026-10).
+    """
+    if not arn.startswith("arn:"):
+        raise ValidationException(f"{INVALID}ARNs must start with 'arn:': {arn}")
+    name, _, rest = arn.partition(":table/")[2].partition("/")
+    kind, _, label = rest.partition("/")
+    if kind == "index":
+        raise ValidationException(
+            f"{INVALID}Invalid resource arn provided, only table or stream is accepted. Provided resource arn: {arn}"
+        )
+    if not name or kind not in ("", "stream"):
+        raise ValidationException(f"{INVALID}Provided Arn is not a DynamoDB resource arn: {arn}")
+    return name, label
+
+
 def existing_table(connection: apsw.Connection, name: str) -> Table:
     """The table that items are written to or read from.
 

@@ -21,6 +21,7 @@ from duestream.local.services.dynamodb.requests import (
     AccessDeniedException,
     ResourceInUseException,
     declared_table,
+    resource_of,
     table_name_of,
 )
 from duestream.local.services.dynamodb.throughput import check_table_at_creation
@@ -122,9 +123,9 @@ def _tagged_table(context: RequestContext, operation: str, connection: Any, arn:
             f"User: arn:{context.place.partition}:iam::{account_id}:root is not authorized to perform: "
             f"dynamodb:{operation} on resource: {arn}"
         )
-    _, _, resource = arn.partition(":table/")
-    table = tables.get_table(connection, resource)
-    if table is None:
+    name, label = resource_of(arn)
+    table = tables.get_table(connection, name)
+    if table is None or label:  # streams have no tags
         raise ResourceNotFoundException(f"Requested resource not found: ResourceArn: {arn} not found")
     return table
 

@@ -259,6 +259,16 @@ def test_tags_are_added_replaced_and_removed(dynamodb_call: Any) -> None:
         dynamodb_call.refusal("ListTagsOfResource", ResourceArn=missing)
         == f"ResourceNotFoundException: Requested resource not found: ResourceArn: {missing} not found"
     )
+    invalid = "ValidationException: One or more parameter values were invalid: "
+    queue = "arn:aws:sqs:eu-west-1:000000000000:queue"
+    for arn, refusal in {
+        queue: f"{invalid}Provided Arn is not a DynamoDB resource arn: {queue}",
+        f"{ARN}/index/ByDay": f"{invalid}Invalid resource arn provided, only table or stream is accepted. "
+        f"Provided resource arn: {ARN}/index/ByDay",
+        f"{ARN}/stream/2030": "ResourceNotFoundException: Requested resource not found: "
+        f"ResourceArn: {ARN}/stream/2030 not found",
+    }.items():
+        assert dynamodb_call.refusal("ListTagsOfResource", ResourceArn=arn) == refusal
     many = [{"Key": str(number), "Value": ""} for number in range(50)]
     assert (
         dynamodb_call.refusal("TagResource", ResourceArn=ARN, Tags=many)
