@@ -15,7 +15,7 @@ from botocore.session import Session
 from duestream.aws.pace import Pace, Patience, Stopwatch, SystemStopwatch
 from duestream.aws.signed_calls import Call, SignedCalls
 
-#: For so long a call is made again. The functions keep more than that back of their time.
+#: For so long a call is made again. The sweep function keeps more than that back of its time.
 PATIENT_SECONDS = 8.0
 #: A table's throughput is its own and nobody else waits for it: the rate is raised faster than Scheduler's, half a minute
 #: of slow growth would be half a sweep.

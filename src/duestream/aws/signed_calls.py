@@ -25,11 +25,13 @@ from duestream.aws.failures import CallError
 from duestream.aws.http_answers import AnswerError, AnswerReader
 from duestream.aws.signature import Signer
 from duestream.clock import SystemClock
+from duestream.version import __version__
 
 CONNECT_SECONDS = 3.0
 #: EventBridge Scheduler answers within tens of milliseconds; whoever is still waiting then waits for nothing.
 READ_SECONDS = 10.0
 RECEIVED_BYTES = 65_536
+USER_AGENT = f"duestream/{__version__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,9 @@ class _Lean:
         host = f"[{self.host}]" if ":" in self.host else self.host
         if self.port != self.default_port:
             host = f"{host}:{self.port}"
-        fields = {"Host": host, "Content-Length": len(body), **parts["headers"]}
+        fields = {"Host": host, "Accept-Encoding": "identity", "User-Agent": USER_AGENT, **parts["headers"]}
+        if body or method in ("POST", "PUT"):
+            fields["Content-Length"] = str(len(body))
         lines = [f"{method} {url} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
         self.send("\r\n".join(lines).encode("latin-1") + body)  # type: ignore[attr-defined]  # a connection's
 
