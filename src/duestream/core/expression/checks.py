@@ -23,6 +23,7 @@ from duestream.core.expression.syntax import (
     PathSyntax,
     RemoveSyntax,
     SetSyntax,
+    ValueSyntax,
 )
 
 CONDITION_FUNCTIONS = frozenset(
@@ -57,6 +58,17 @@ def operands_of(action: ActionSyntax) -> tuple[OperandSyntax, ...]:
             return (path,)
         case AddSyntax(path, value) | DeleteSyntax(path, value):
             return (path, value)
+
+
+def simple_operands_of(operands: Iterable[OperandSyntax]) -> list[PathSyntax | ValueSyntax]:
+    """Give paths and placeholders of values, also those within functions, from left to right."""
+    simple: list[PathSyntax | ValueSyntax] = []
+    for operand in operands:
+        if isinstance(operand, FunctionSyntax):
+            simple += simple_operands_of(operand.arguments)
+        else:
+            simple.append(operand)
+    return simple
 
 
 def check_functions(calls: list[FunctionSyntax], allowed: frozenset[str]) -> None:

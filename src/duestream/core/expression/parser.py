@@ -20,6 +20,7 @@ from duestream.core.expression.checks import (
     misplaced,
     operands_of,
     paths_in,
+    simple_operands_of,
 )
 from duestream.core.expression.lexer import ExpressionProblem, Tokens, tokenize
 from duestream.core.expression.syntax import (
@@ -318,7 +319,8 @@ class _UpdateParser(_OperandParser):
             actions.append(self._action(section))
             while self.tokens.take_symbol(","):
                 actions.append(self._action(section))
-        return UpdateSyntax(tuple(actions))
+        operands = [operand for action in actions for operand in operands_of(action)]
+        return UpdateSyntax(tuple(actions), tuple(simple_operands_of(operands)))
 
     def _section(self) -> str:
         if not self.tokens.is_keyword(*_SECTIONS):

@@ -114,6 +114,8 @@ class UpdateSyntax:
     """All actions in the order they are written."""
 
     actions: tuple[ActionSyntax, ...]
+    #: Paths and placeholders of values, also those within functions, in the order they are written.
+    simple_operands: tuple[PathSyntax | ValueSyntax, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from duestream.core.attributes import value_size_bytes
-from duestream.core.expression.checks import operands_of
 from duestream.core.expression.draft import Draft
 from duestream.core.expression.lexer import ExpressionProblem
 from duestream.core.expression.parser import parse_update_text
@@ -322,26 +321,17 @@ def parse_update(text: str, placeholders: Placeholders) -> Update:
 
 def _bind_update(syntax: UpdateSyntax, placeholders: Placeholders) -> Update:
     """AWS looks up all names, then all values, then compares the paths, then looks at the operands."""
-    operands = [operand for action in syntax.actions for operand in _flat(action)]
-    for operand in operands:
+    for operand in syntax.simple_operands:
         if isinstance(operand, PathSyntax):
             placeholders.path(operand)
-    for operand in operands:
+    for operand in syntax.simple_operands:
         if isinstance(operand, ValueSyntax):
             placeholders.value(operand)
-    check_disjoint(placeholders.path(action.path) for action in syntax.actions)
+    if len(syntax.actions) > 1:
+        check_disjoint(placeholders.path(action.path) for action in syntax.actions)
     for action in syntax.actions:
         _check_operand(action, placeholders)
     return Update(tuple(_bind_action(action, placeholders) for action in syntax.actions))
-
-
-def _flat(action: ActionSyntax) -> list[OperandSyntax]:
-    def within(operand: OperandSyntax) -> list[OperandSyntax]:
-        if isinstance(operand, FunctionSyntax):
-            return [inner for argument in operand.arguments for inner in within(argument)]
-        return [operand]
-
-    return [inner for operand in operands_of(action) for inner in within(operand)]
 
 
 def _check_operand(action: ActionSyntax, placeholders: Placeholders) -> None:
