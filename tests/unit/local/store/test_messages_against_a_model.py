@@ -146,8 +146,8 @@ class History:
         if not self.handles:
             return
         message, handle = self.handles[number % len(self.handles)]
-        refused = message not in self.waiting or handle != message.handle
-        refused = refused or (self.queue.is_fifo and message.visible_at_ms <= self.now_ms)
+        expired = handle != message.handle or message.visible_at_ms <= self.now_ms
+        refused = message not in self.waiting or (self.queue.is_fifo and expired)
         try:
             messages.change_visibility(
                 self.tx, self.queue, handle, visibility_timeout_seconds=timeout, now_ms=self.now_ms
