@@ -43,6 +43,8 @@ from duestream.local.store.streams import decode_image
 from duestream.local.store.writer import Transaction
 
 _NOTHING = b"{}"
+#: How many members a request has that asks for nothing beside: what is left to check is what is required.
+_REQUIRED = 2
 _TOO_LARGE = "Item size to update has exceeded the maximum allowed size"
 #: Values of an update up to this length cannot make it too large, however often its 4 KB of text name them.
 _SMALL_VALUE = 400
@@ -71,6 +73,8 @@ def _condition_of(parameters: Mapping[str, Any]) -> Condition | None:
 
 def _check_parameters(parameters: Mapping[str, Any]) -> None:
     """Refuse what PutItem and DeleteItem cannot be asked for together."""
+    if len(parameters) == _REQUIRED:  # most requests: only the table, and the item or its key
+        return
     refuse_mixing(parameters, ("ConditionExpression",), ("Expected", "ConditionalOperator"))
     Placeholders.refuse_idle(parameters, "ConditionExpression")
     check_conditional_operator(parameters, "Expected")
@@ -244,7 +248,7 @@ def projection_of_read(parameters: Mapping[str, Any]) -> Projection | None:
 async def get_item(context: RequestContext, parameters: Mapping[str, Any]) -> bytes:
     """Read one item. Every read here sees all acknowledged writes; ConsistentRead only changes the capacity."""
     key = normalize_item(parameters["Key"])
-    projection = projection_of_read(parameters)
+    projection = None if len(parameters) == _REQUIRED else projection_of_read(parameters)
     reader = context.store.reader
     table = existing_table(reader, table_name_of(parameters))
     if projection is None and not wants_capacity(parameters):
