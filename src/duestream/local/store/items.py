@@ -77,13 +77,22 @@ def _key_part(value: AttributeValue | None, name: str, expected_type: str) -> by
         raise ValidationException(
             f"{_INVALID}Type mismatch for key {name} expected: {expected_type} actual: {actual_type}"
         )
-    if not content:
+    refuse_empty(value, name, expected_type)
+    return key_bytes(value)
+
+
+def refuse_empty(value: AttributeValue, name: str, expected_type: str) -> None:
+    """Refuse an empty string or binary where a key's attribute is meant.
+
+    Raises:
+        ValidationException: it is empty.
+    """
+    if not value[expected_type]:
         kind = "string" if expected_type == "S" else "binary"
         raise ValidationException(
             "One or more parameter values are not valid. The AttributeValue for a key attribute "
             f"cannot contain an empty {kind} value. Key: {name}"
         )
-    return key_bytes(value)
 
 
 def key_of_key(table: Table, key: Item) -> Key:

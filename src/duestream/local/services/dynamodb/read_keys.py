@@ -121,7 +121,18 @@ def partition_bytes(key: ReadKey, values: Sequence[AttributeValue]) -> bytes:
 
 
 def sort_range(key: ReadKey, demand: KeyDemand) -> SortRange:
-    """Which sort keys a Query asks for."""
+    """Which sort keys a Query asks for.
+
+    Raises:
+        ValidationException: a value is empty: ``sk > ""`` is refused on AWS too, as getmoto/moto#7065 and a public
+            note on a log of AWS (``sk > :after``, 2026-08-05) tell.
+    """
+    for attribute, value in zip(key.sort, demand.equal, strict=False):
+        items.refuse_empty(value, attribute.name, attribute.kind)
+    if demand.sort is not None:
+        asked = key.sort[len(demand.equal)]
+        for value in demand.sort.values:
+            items.refuse_empty(value, asked.name, asked.kind)
     if len(key.sort) < 2:
         return SortRange() if demand.sort is None else _range_of_one(demand.sort)
     stem = b"".join(closed_part(key_bytes(value)) for value in demand.equal)

@@ -449,6 +449,25 @@ def test_a_query_needs_a_key_condition_of_the_keys_type(table: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("condition", ["= :low", "> :low", "BETWEEN :low AND :high"])
+def test_a_query_for_an_empty_sort_key_is_refused(filled: Any, condition: str) -> None:
+    values = {":pk": {"S": "p"}, ":low": {"S": ""}, **({":high": {"S": "z"}} if ":high" in condition else {})}
+    refusal = filled.refusal(
+        "Query", **TABLE, KeyConditionExpression=f"PK = :pk AND SK {condition}", ExpressionAttributeValues=values
+    )
+    assert refusal == (
+        "ValidationException: One or more parameter values are not valid. The AttributeValue for a key attribute "
+        "cannot contain an empty string value. Key: SK"
+    )
+
+
+def test_a_table_named_by_its_arn_is_answered_under_the_arn(filled: Any) -> None:
+    """moto's ``test_batch_write_using_arn``, verified against AWS."""
+    arn = filled("DescribeTable", **TABLE)["Table"]["TableArn"]
+    answer = filled("BatchGetItem", RequestItems={arn: {"Keys": [key("a", "other")]}})
+    assert list(answer["Responses"]) == [arn]
+
+
 def test_numbers_sort_as_numbers(dynamodb_call: Any) -> None:
     dynamodb_call.create(
         AttributeDefinitions=[
