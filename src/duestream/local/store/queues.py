@@ -284,7 +284,8 @@ def accept_message(
 
     Args:
         attributes: MessageAttributes in wire form, binary values as bytes.
-        delay_seconds: 0 to 900; None: the queue's own. A FIFO queue takes only its own.
+        delay_seconds: 0 to 900; None: the queue's own. A FIFO queue takes only its own, also where 0 is given
+            (API_SendMessage, ``DelaySeconds``).
 
     Returns:
         Its MessageId, and its row's id; of the earlier one, if it was sent before.
@@ -317,7 +318,8 @@ def accept_message(
             deduplication_id,
             now_ms,
         ),
-        visible_at_ms=now_ms + 1000 * (queue.number("DelaySeconds") if delay_seconds is None else delay_seconds),
+        visible_at_ms=now_ms
+        + 1000 * (queue.number("DelaySeconds") if is_fifo or delay_seconds is None else delay_seconds),
     )
     if is_fifo:
         assert deduplication_id is not None

@@ -187,6 +187,26 @@ def test_a_dead_letter_keeps_its_group_and_lets_the_next_one_through(run: Run) -
     run(scenario)
 
 
+def test_the_queues_delay_counts_also_for_a_message_that_asks_for_none(run: Run) -> None:
+    """API_SendMessage: in a FIFO queue a delay is set for the queue only; 0 is taken (moto, verified against AWS)."""
+
+    async def scenario(sqs: Sqs) -> None:
+        url = await sqs.queue("a.fifo", DelaySeconds="10")
+        await sqs(
+            "SendMessage",
+            QueueUrl=url,
+            MessageBody="1",
+            MessageGroupId="g",
+            MessageDeduplicationId="1",
+            DelaySeconds=0,
+        )
+        assert await sqs.bodies(url) == []
+        sqs.tick(seconds=10)
+        assert await sqs.bodies(url) == ["1"]
+
+    run(scenario)
+
+
 def test_a_new_delay_counts_for_messages_already_there(run: Run) -> None:
     async def scenario(sqs: Sqs) -> None:
         url = await sqs.queue("a.fifo", DelaySeconds="60")
