@@ -36,12 +36,15 @@ class Applied:
     Args:
         not_done: the lowest sequence number of the records that are to come again; None: all is done.
         counted: what was counted.
-        is_hopeless: no call could have gone well.
+        is_to_wait: something failed that only time mends, or somebody: a permission, a queue that is gone, no room.
     """
 
     not_done: str | None
     counted: Mapping[Metric, int]
-    is_hopeless: bool
+    is_to_wait: bool
+
+
+_NOT_MENDED_BY_TRYING = frozenset({Meaning.HOPELESS, Meaning.MISSING, Meaning.NO_ROOM})
 
 
 class LetterError(CallError):
@@ -108,25 +111,17 @@ class Applier:
         for worker in working:
             worker.result()
         not_done = batch.not_done()
-        return Applied(not_done, self.tally.counted(), batch.is_hopeless)
+        return Applied(not_done, self.tally.counted(), batch.is_to_wait)
 
     def began_at(self, *, deadline: float) -> datetime | None:
         """Since when the app is here, which is as long as its schedule group; None: nobody says. Asked once.
 
         Raises:
-            CallError: it is not known, and may be another time.
+            CallError: it is not known yet; a new role may not be allowed to ask for some seconds.
         """
         with self._looking:
             if not self._is_beginning_known:
-                try:
-                    self._began_at = self.schedules.group_made_at(self._app_name, deadline=deadline)
-                except CallError as error:
-                    if error.meaning is not Meaning.HOPELESS:
-                        raise
-                    logger.warning(
-                        "nobody says since when the app is here: records from before are taken for its own",
-                        extra={"action": "beginning_unknown", "reason": str(error)},
-                    )
+                self._began_at = self.schedules.group_made_at(self._app_name, deadline=deadline)
                 self._is_beginning_known = True
             return self._began_at
 
@@ -175,7 +170,9 @@ class _Batch:
         self._lock = threading.Lock()
         self._taken = 0
         self._failed: list[StreamRecord] = []
+        #: No call can go well: nothing else is begun.
         self.is_hopeless = False
+        self.is_to_wait = False
 
     def work(self) -> None:
         """Take items until there are none, or there is no sense in going on."""
@@ -248,6 +245,7 @@ class _Batch:
         with self._lock:
             self._failed.append(record)
             self.is_hopeless = self.is_hopeless or is_hopeless
+            self.is_to_wait = self.is_to_wait or error.meaning in _NOT_MENDED_BY_TRYING
         logger.warning(
             "an item's schedules could not be changed",
             extra={"action": "apply_failed", "table": record.table_name, "key": record.keys, "reason": str(error)},

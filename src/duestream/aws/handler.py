@@ -24,9 +24,11 @@ from duestream.core.record import StreamRecord
 #: Kept back of the remaining time for the answer, and of a short one this share.
 MARGIN_SECONDS = 2.0
 MARGIN_SHARE = 0.2
-#: So long is waited before a batch is given back for which no call could go well. Lambda would hand it over again at
-#: once, and its retries are not to be used up while a new role gets known, or a permission is put right.
-HOPELESS_PAUSE_SECONDS = 10.0
+#: So long is waited before a batch is given back whose failure no retry mends, and twice as long each time after, up to
+#: the longest. Lambda would hand it over again at once, and its retries are not to be used up while a new role gets
+#: known, or until somebody puts a permission right or has a quota raised.
+FIRST_PAUSE_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 80.0
 
 
 class LambdaContext(Protocol):
@@ -72,6 +74,7 @@ class StreamFunction:
         out: TextIO,
     ) -> None:
         self._app, self._clock, self._stopwatch, self._out = app, clock, stopwatch, out
+        self._pause_seconds = FIRST_PAUSE_SECONDS
         self._applier = Applier(
             app.rules,
             settings,
@@ -92,8 +95,11 @@ class StreamFunction:
         counted = {**applied.counted, Metric.STREAM_DELAY: delay_ms}
         self._out.write(embedded_line(self._app.name, counted, now_ms=self._clock.now_ms()) + "\n")
         self._out.flush()
-        if applied.is_hopeless:
-            self._stopwatch.wait(max(min(HOPELESS_PAUSE_SECONDS, deadline - self._stopwatch.seconds()), 0.0))
+        if applied.is_to_wait:
+            self._stopwatch.wait(max(min(self._pause_seconds, deadline - self._stopwatch.seconds()), 0.0))
+            self._pause_seconds = min(self._pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+        else:
+            self._pause_seconds = FIRST_PAUSE_SECONDS
         failures = [] if applied.not_done is None else [{"itemIdentifier": applied.not_done}]
         return {"batchItemFailures": failures}
 

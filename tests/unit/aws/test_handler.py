@@ -10,7 +10,7 @@ from tests.unit.aws.stream_bench import FIRST_SEQUENCE, NOW, Bench, Item
 
 from duestream import App, QueueMessage
 from duestream.aws.failures import CallError
-from duestream.aws.handler import HOPELESS_PAUSE_SECONDS, MARGIN_SECONDS
+from duestream.aws.handler import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, MARGIN_SECONDS
 from duestream.aws.records import StreamViewError
 
 DENIED = CallError("AccessDeniedException", "not authorized to perform: scheduler:CreateSchedule", 403)
@@ -168,7 +168,30 @@ def test_where_no_call_can_go_well_the_first_is_the_last() -> None:
     bench.scheduler.refuse = lambda operation, request: DENIED
     assert bench.run(*records) == number(records[0])
     assert bench.scheduler.operations() == ["create"]
-    assert bench.stopwatch.waits == [HOPELESS_PAUSE_SECONDS], "Lambda's retries are not used up at once"
+    assert bench.stopwatch.waits == [FIRST_PAUSE_SECONDS], "Lambda's retries are not used up at once"
+
+
+GONE = CallError("AWS.SimpleQueueService.NonExistentQueue", "", 400)
+
+
+@pytest.mark.parametrize("failing", ["permission", "room", "letters"])
+def test_while_nothing_mends_it_lambdas_retries_last_for_hours(failing: str) -> None:
+    bench = Bench(app_of_messages())
+    far = "2027-01-01T00:00:00Z"
+    record = bench.table.put(item(at=far, text="!" if failing == "letters" else "a"))
+    error = NO_ROOM if failing == "room" else DENIED
+    bench.scheduler.refuse = lambda operation, request: error if failing != "letters" else None
+    bench.letters.failures = [GONE] * 100
+    for _ in range(100):
+        assert bench.run(record, seconds=120) == number(record)
+    assert bench.stopwatch.waits[:2] == [FIRST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2]
+    assert bench.stopwatch.waits[-1] == LONGEST_PAUSE_SECONDS
+    assert sum(bench.stopwatch.waits) > timedelta(hours=2).total_seconds()
+    bench.scheduler.refuse = lambda operation, request: None
+    assert bench.run(record) is None
+    bench.scheduler.refuse = lambda operation, request: DENIED
+    assert bench.run(bench.table.put(item("b", far))) is not None
+    assert bench.stopwatch.waits[-1] == FIRST_PAUSE_SECONDS, "it begins anew"
 
 
 def test_the_pause_ends_in_time() -> None:
@@ -266,14 +289,17 @@ def test_an_item_from_before_that_is_written_again_is_of_the_apps_time() -> None
     assert list(bench.expressions.values()) == ["at(2026-11-23T13:01:05)"]
 
 
-def test_where_nobody_says_since_when_the_app_is_there_nothing_is_passed_over() -> None:
+def test_as_long_as_nobody_says_since_when_the_app_is_there_what_is_late_waits() -> None:
     bench = Bench(app_of_messages())
-    bench.scheduler.refuse = lambda operation, _: DENIED if operation == "get group" else None
     records = [bench.table.put(item(key, "2026-11-23T12:30:00Z")) for key in "ab"]
     bench.clock.tick(timedelta(hours=1))
+    bench.scheduler.groups_made_at = bench.clock.now()
+    # As of a role that was made a moment ago.
+    bench.scheduler.refuse = lambda operation, _: DENIED
+    assert bench.run(*records) == number(records[0])
+    bench.scheduler.refuse = lambda operation, _: None
     assert bench.run(*records) is None
-    assert len(bench.expressions) == 2
-    assert bench.scheduler.operations().count("get group") == 1
+    assert bench.expressions == {}
 
 
 def test_rules_via_a_sweep_make_no_calls() -> None:
