@@ -12,6 +12,8 @@ Resource = dict[str, Value]
 Resources = dict[str, Resource]
 #: Its ARNs are texts for ``Fn::Sub``; the core's own functions fill it in, so that names are derived in one place.
 PLACE = Place(region="${AWS::Region}", account_id="${AWS::AccountId}", partition="${AWS::Partition}")
+#: CloudFormation's ids have at most 255 characters, and other ids begin with a table's.
+_MAX_WORDS_LENGTH = 200
 #: The logical id of the table that `deliveries_table` names.
 DELIVERIES_ID = "DeliveriesTable"
 
@@ -54,6 +56,7 @@ def table_ids(tables: Iterable[str]) -> Mapping[str, str]:
     ids: dict[str, str] = {}
     for table in tables:
         words = "".join(word[:1].upper() + word[1:] for word in re.split(r"[^0-9A-Za-z]+", table))
+        words = words[:_MAX_WORDS_LENGTH]
         base = words if words.endswith("Table") else f"{words}Table"
         taken = (*ids.values(), DELIVERIES_ID)
         number = sum(known == base or known.rstrip("0123456789") == f"{base}No" for known in taken)

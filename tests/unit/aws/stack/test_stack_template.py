@@ -314,6 +314,16 @@ def test_logical_ids_of_tables_are_told_apart() -> None:
     }
 
 
+def test_tables_with_the_longest_names_have_ids_that_cloudformation_takes() -> None:
+    app = App("clinic")
+    for ending in "ab":
+        app.table("T" * 254 + ending, partition_key="id").rule("AT", QueueMessage("late"))
+    made = template(app, StackOptions(entry="rules:app"))
+    assert len(types_of(made, "AWS::DynamoDB::Table")) == 2
+    assert len(types_of(made, "AWS::Lambda::EventSourceMapping")) == 2
+    assert max(len(name) for part in ("Resources", "Outputs") for name in made[part]) <= 255
+
+
 def test_a_table_of_deliveries_is_not_taken_for_the_apps_own() -> None:
     app = App("courier")
 
