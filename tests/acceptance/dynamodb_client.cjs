@@ -229,8 +229,28 @@ async function options(ResourceArn) {
   const PointInTimeRecoverySpecification = { PointInTimeRecoveryEnabled: true };
   await send(client, new plain.UpdateContinuousBackupsCommand({ TableName, PointInTimeRecoverySpecification }));
   await send(client, new plain.DescribeContinuousBackupsCommand({ TableName }));
+  await policiesAndInsights(ResourceArn);
   await send(client, new plain.DescribeLimitsCommand({}));
   await send(client, new plain.DescribeEndpointsCommand({}));
+}
+
+async function policiesAndInsights(ResourceArn) {
+  const ContributorInsightsMode = "THROTTLED_KEYS";
+  const enable = { TableName, ContributorInsightsAction: "ENABLE", ContributorInsightsMode };
+  await send(client, new plain.UpdateContributorInsightsCommand(enable));
+  const insights = await send(client, new plain.DescribeContributorInsightsCommand({ TableName }));
+  assert.ok(insights.LastUpdateDateTime instanceof Date);
+  const { ContributorInsightsSummaries } = await send(client, new plain.ListContributorInsightsCommand({}));
+  assert.deepEqual(ContributorInsightsSummaries.map((one) => one.ContributorInsightsMode), [ContributorInsightsMode]);
+  const Statement = [{ Effect: "Allow", Principal: { AWS: "000000000000" }, Action: "dynamodb:*", Resource: ResourceArn }];
+  const Policy = JSON.stringify({ Version: "2012-10-17", Statement });
+  const { RevisionId } = await send(client, new plain.PutResourcePolicyCommand({ ResourceArn, Policy }));
+  const kept = await send(client, new plain.GetResourcePolicyCommand({ ResourceArn }));
+  assert.equal(kept.RevisionId, RevisionId);
+  assert.equal(JSON.parse(kept.Policy).Statement[0].Principal.AWS, "arn:aws:iam::000000000000:root");
+  const deleted = await send(client, new plain.DeleteResourcePolicyCommand({ ResourceArn }));
+  assert.equal(deleted.RevisionId, RevisionId);
+  await refused(client, new plain.GetResourcePolicyCommand({ ResourceArn }), "PolicyNotFoundException", /not found for/);
 }
 
 async function tour() {

@@ -1,8 +1,10 @@
 """A tour of DynamoDB and its streams with boto3, both layers, against `duestream up`."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -106,7 +108,7 @@ def test_every_operation_of_both_services_with_the_client(running: Up) -> None:
     statements(client)
     options_are_changed(client, arn)
     the_stream_is_read(client, streams)
-    absent_features_are_asked(client, arn)
+    policies_and_insights_are_kept(client, arn)
     client.delete_table(TableName="Orders")
     client.boto3.get_waiter("table_not_exists").wait(TableName="Orders")
     assert client.list_tables()["TableNames"] == []
@@ -395,22 +397,43 @@ def the_stream_is_read(client: Client, streams: Client) -> None:
     assert removed["userIdentity"] == {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
 
 
-def absent_features_are_asked(client: Client, arn: str) -> None:
+def policies_and_insights_are_kept(client: Client, arn: str) -> None:
     table = {"TableName": "Orders"}
-    assert client.describe_contributor_insights(**table)["ContributorInsightsStatus"] == "DISABLED"
-    assert client.list_contributor_insights()["ContributorInsightsSummaries"] == []
-    assert client.describe_kinesis_streaming_destination(**table)["KinesisDataStreamDestinations"] == []
-    assert client.list_backups()["BackupSummaries"] == []
-    assert client.list_exports()["ExportSummaries"] == []
-    assert client.list_imports()["ImportSummaryList"] == []
-    assert client.list_global_tables()["GlobalTables"] == []
-    exceptions = client.boto3.exceptions
-    with pytest.raises(exceptions.PolicyNotFoundException):
+    assert client.update_contributor_insights(**table, ContributorInsightsAction="ENABLE")[
+        "ContributorInsightsStatus"
+    ] in ("ENABLING", "ENABLED")
+    insights = client.describe_contributor_insights(**table)
+    assert insights["ContributorInsightsStatus"] in ("ENABLING", "ENABLED")
+    (listed,) = client.list_contributor_insights()["ContributorInsightsSummaries"]
+    assert (listed["TableName"], listed["ContributorInsightsMode"]) == ("Orders", "ACCESSED_AND_THROTTLED_KEYS")
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::000000000000:root"},
+        "Action": "dynamodb:GetItem",
+        "Resource": arn,
+    }
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    put = client.put_resource_policy(ResourceArn=arn, Policy=json.dumps(policy))
+    kept = client.get_resource_policy(ResourceArn=arn)
+    assert (json.loads(kept["Policy"]), kept["RevisionId"]) == (policy, put["RevisionId"])
+    client.delete_resource_policy(ResourceArn=arn, ExpectedRevisionId=put["RevisionId"])
+    with pytest.raises(client.boto3.exceptions.PolicyNotFoundException):
         client.get_resource_policy(ResourceArn=arn)
-    with pytest.raises(exceptions.ResourceNotFoundException):
-        client.describe_table_replica_auto_scaling(**table)
-    with pytest.raises(exceptions.GlobalTableNotFoundException):
-        client.describe_global_table(GlobalTableName="Orders")
+
+
+def test_what_no_table_has_here_is_no_operation(running: Up) -> None:
+    client = running.client("dynamodb")
+    table = {"TableName": "Orders"}
+    for call in (
+        client.list_backups,
+        client.list_exports,
+        client.list_imports,
+        client.list_global_tables,
+        partial(client.describe_global_table, GlobalTableName="Orders"),
+        partial(client.describe_kinesis_streaming_destination, **table),
+        partial(client.describe_table_replica_auto_scaling, **table),
+    ):
+        assert refused(call)["Error"]["Code"] == "UnknownOperationException"
 
 
 # The resource layer -------------------------------------------------------------------------------------

@@ -37,12 +37,11 @@ _NOT_SERVED = {
     "GlobalTableSourceArn": "global tables",
     "GlobalTableWitnessUpdates": "global tables",
     "MultiRegionConsistency": "global tables",
-    "ResourcePolicy": "resource-based policies",
 }
 
 
 def refuse_what_is_not_served(parameters: Mapping[str, Any]) -> None:
-    """Refuse replicas, policies and vector indexes rather than ignore them."""
+    """Refuse replicas and vector indexes rather than ignore them."""
     for name, feature in _NOT_SERVED.items():
         if parameters.get(name):
             raise ValidationException(f"{name}: {feature} are not served by this version of duestream")

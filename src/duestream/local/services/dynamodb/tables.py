@@ -24,6 +24,7 @@ from duestream.local.services.dynamodb.requests import (
     resource_of,
     table_name_of,
 )
+from duestream.local.services.dynamodb.resource_policies import policies_at_creation
 from duestream.local.services.dynamodb.throughput import check_table_at_creation
 from duestream.local.services.dynamodb.upkeep import resume_table_upkeep
 from duestream.local.store import tables
@@ -46,6 +47,7 @@ async def create_table(context: RequestContext, parameters: Mapping[str, Any]) -
     keys = names_of(parameters["KeySchema"])
     view_type = view_type_at_creation(parameters)
     declaration = declaration_at_creation(parameters, billing_mode, now_ms)
+    declaration |= policies_at_creation(parameters, context.place.partition, now_ms)
 
     def job(tx: Transaction) -> Mapping[str, Any]:
         if tables.get_table(tx.connection, name) is not None:
