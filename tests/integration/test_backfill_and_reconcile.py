@@ -300,6 +300,18 @@ def test_schedules_of_a_rule_that_sweeps_now_are_orphans(tended: Tended) -> None
     }
 
 
+@pytest.mark.parametrize("tended", ["scheduler"], indirect=True)
+def test_what_is_left_of_an_app_that_only_sweeps_now_is_found_without_a_table(tended: Tended) -> None:
+    tended.backfill()
+    changed = App("clinic")
+    rule = changed.table(TABLE, partition_key="id").rule
+    rule("STARTS_AT", QueueMessage("reminders"), name="reminder", via=Sweep("ByStart"))
+    tended.app, tended.tables = changed, []
+    tended.clock.tick(timedelta(minutes=5))
+    assert {finding.kind for finding in tended.reconcile(mend=True).findings} == {"orphaned"}
+    assert tended.schedules() == {}
+
+
 def test_an_app_that_makes_no_schedules_has_nothing_to_backfill() -> None:
     with pytest.raises(RuleError, match=re.escape("app 'empty' has no rule that makes schedules")):
         scheduled_tables(App("empty"))

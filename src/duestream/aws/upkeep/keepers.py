@@ -219,24 +219,27 @@ class SchedulerKeeper:
 
 
 def settings_of_deployed(access: Access, app: App) -> Settings:
-    """What the app's stream function was told when it was deployed.
+    """What the app's functions were told when it was deployed; of an app that only sweeps, its sweep function.
 
     Raises:
         AwsError: the app is not deployed there, or AWS cannot be asked.
     """
-    name = function_name(app.name, "stream")
-    try:
-        with told_plainly(access):
-            found = access.client("lambda").get_function_configuration(FunctionName=name)
-    except AwsError as error:
-        if error.code != "ResourceNotFoundException":
-            raise
-        raise AwsError(
-            f"there is no function {name} ({access.where}), so {app.name} is not deployed there",
-            remedy="Deploy it first: duestream deploy. Or is it another region, or another profile?",
-        ) from error
-    environment = found.get("Environment", {}).get("Variables", {})
-    return Settings.from_environment({"AWS_REGION": access.region, **environment})
+    for part in ("stream", "sweep"):
+        try:
+            with told_plainly(access):
+                name = function_name(app.name, part)
+                found = access.client("lambda").get_function_configuration(FunctionName=name)
+        except AwsError as error:
+            if error.code != "ResourceNotFoundException":
+                raise
+            continue
+        environment = found.get("Environment", {}).get("Variables", {})
+        return Settings.from_environment({"AWS_REGION": access.region, **environment})
+    raise AwsError(
+        f"there is no function {function_name(app.name, 'stream')} ({access.where}), so {app.name} is not deployed there",
+        remedy="Deploy it first: duestream deploy. Or is it another region, or another profile?",
+        code="ResourceNotFoundException",
+    )
 
 
 def counts_of(expected: Sequence[Expected]) -> dict[str, int]:
