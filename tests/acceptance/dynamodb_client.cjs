@@ -240,6 +240,8 @@ async function policiesAndInsights(ResourceArn) {
   await send(client, new plain.UpdateContributorInsightsCommand(enable));
   const insights = await send(client, new plain.DescribeContributorInsightsCommand({ TableName }));
   assert.ok(insights.LastUpdateDateTime instanceof Date);
+  const none = await send(client, new plain.DescribeKinesisStreamingDestinationCommand({ TableName }));
+  assert.deepEqual(none.KinesisDataStreamDestinations, []);
   const { ContributorInsightsSummaries } = await send(client, new plain.ListContributorInsightsCommand({}));
   assert.deepEqual(ContributorInsightsSummaries.map((one) => one.ContributorInsightsMode), [ContributorInsightsMode]);
   const Statement = [{ Effect: "Allow", Principal: { AWS: "000000000000" }, Action: "dynamodb:*", Resource: ResourceArn }];

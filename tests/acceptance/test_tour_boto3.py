@@ -404,6 +404,7 @@ def policies_and_insights_are_kept(client: Client, arn: str) -> None:
     ] in ("ENABLING", "ENABLED")
     insights = client.describe_contributor_insights(**table)
     assert insights["ContributorInsightsStatus"] in ("ENABLING", "ENABLED")
+    assert client.describe_kinesis_streaming_destination(**table)["KinesisDataStreamDestinations"] == []
     (listed,) = client.list_contributor_insights()["ContributorInsightsSummaries"]
     assert (listed["TableName"], listed["ContributorInsightsMode"]) == ("Orders", "ACCESSED_AND_THROTTLED_KEYS")
     statement = {
@@ -430,7 +431,7 @@ def test_what_no_table_has_here_is_no_operation(running: Up) -> None:
         client.list_imports,
         client.list_global_tables,
         partial(client.describe_global_table, GlobalTableName="Orders"),
-        partial(client.describe_kinesis_streaming_destination, **table),
+        partial(client.enable_kinesis_streaming_destination, **table, StreamArn=f"arn:aws:kinesis:{'x' * 40}"),
         partial(client.describe_table_replica_auto_scaling, **table),
     ):
         assert refused(call)["Error"]["Code"] == "UnknownOperationException"

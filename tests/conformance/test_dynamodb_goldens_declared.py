@@ -1,4 +1,5 @@
-"""What AWS answers about resource policies and contributor insights, which are kept and shown here.
+"""What AWS answers about resource policies and contributor insights, which are kept and shown here, and about the Kinesis
+destinations of a table without any.
 
 Sources, each read as facts about AWS:
     quirks    ack-api-quirks, the finding named beside each case; us-west-2; 2026-10-08 and 09
@@ -320,3 +321,14 @@ def test_insights_are_of_tables_and_global_indexes(db: Any, name: str) -> None:
     assert refusal(db, "DescribeContributorInsights", TableName="Missing") == missing
     assert refusal(db, "ListContributorInsights", TableName="Missing") == missing
     assert refusal(db, "UpdateContributorInsights", TableName="Missing", ContributorInsightsAction="ENABLE") == missing
+
+
+# ---- Kinesis -------------------------------------------------------------------------------------
+
+
+def test_a_table_has_no_kinesis_destinations(db: Any, name: str) -> None:
+    """Quirks, DDB-TABLE-233 and -236."""
+    none = {"TableName": name, "KinesisDataStreamDestinations": []}
+    assert db("DescribeKinesisStreamingDestination", TableName=name) == none
+    missing = ("ResourceNotFoundException", "Requested resource not found: Table: Missing not found")
+    assert refusal(db, "DescribeKinesisStreamingDestination", TableName="Missing") == missing

@@ -12,6 +12,7 @@ from duestream.local.services.dynamodb.contributor_insights import (
     update_contributor_insights,
 )
 from duestream.local.services.dynamodb.items import delete_item, get_item, put_item, update_item
+from duestream.local.services.dynamodb.kinesis_destinations import describe_kinesis_streaming_destination
 from duestream.local.services.dynamodb.partiql import (
     batch_execute_statement,
     execute_statement,
@@ -52,6 +53,7 @@ OPERATIONS: dict[str, Operation] = {
     "DescribeContinuousBackups": describe_continuous_backups,
     "DescribeContributorInsights": describe_contributor_insights,
     "DescribeEndpoints": describe_endpoints,
+    "DescribeKinesisStreamingDestination": describe_kinesis_streaming_destination,
     "DescribeLimits": describe_limits,
     "DescribeTable": describe_table,
     "DescribeTimeToLive": describe_time_to_live,
