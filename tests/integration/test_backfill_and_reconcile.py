@@ -1,5 +1,6 @@
 """Backfill and reconcile: against EventBridge Scheduler's API, and against a server that carries the rules out."""
 
+import dataclasses
 import json
 import re
 from collections import Counter
@@ -197,6 +198,19 @@ def test_a_schedule_that_nothing_wants_is_orphaned_once_it_is_old_enough(tended:
     tended.reconcile(mend=True)
     assert {orphan, strange} & tended.schedules().keys() == set()
     assert {"made-by-hand", f"retry-{'2' * 20}-3"} <= tended.schedules().keys()
+
+
+def test_a_rule_that_raises_costs_no_schedules(tended: Tended) -> None:
+    tended.backfill()
+    before = tended.schedules()
+    tended.clock.tick(timedelta(minutes=5))
+    rule = next(rule for rule in tended.app.rules if rule.name == "day_before")
+    broken = dataclasses.replace(rule, action=lambda item: item["NO_SUCH_ATTRIBUTE"])
+    tended.app.tables[0]._rules["day_before"] = broken
+    found = tended.reconcile(mend=True)
+    assert found.counts["undigested"] == 7
+    assert found.findings == ()
+    assert tended.schedules() == before
 
 
 @pytest.mark.parametrize("tended", ["scheduler"], indirect=True)

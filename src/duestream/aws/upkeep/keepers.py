@@ -203,8 +203,9 @@ class SchedulerKeeper:
             kind: Kind = "missing" if standing is None else "different"
             yield Finding(kind, schedule.name, schedule.rule, table.name, key, detail or "not there", mend)
         wanted = Counter(schedule.rule for schedule in (*expected.pending, *expected.past))
+        unread = {letter.rule.name for letter in expected.undigested}  # what the item wants of them, nobody knows
         for rule in self._app.rules_of(table.name):
-            if rule.via is None:
+            if rule.via is None and rule.name not in unread:
                 yield from self._surplus(rule, key, wanted[rule.name], mend=mend)
 
     def _surplus(self, rule: Rule, key: Item, count: int, *, mend: bool) -> Iterator[Finding]:

@@ -73,6 +73,8 @@ class Reconciler:
     ) -> None:
         self._access, self._app, self._keeper, self._group = access, app, keeper, group
         self._place, self._now, self._tell = place, now, tell
+        #: Rules that could not tell what some item wants.
+        self._unread: frozenset[str] = frozenset()
 
     def run(self, tables: Sequence[TableDeclaration], *, segments: int, mend: bool, compare: bool) -> Reconciled:
         """Look at everything once.
@@ -117,6 +119,7 @@ class Reconciler:
                 now = self._now()
                 expected = [expected_of(item, table, self._app.rules, now=now, place=self._place) for item in items]
                 for one in expected:
+                    self._unread |= {letter.rule.name for letter in one.undigested}
                     wanted.add(((schedule.name, schedule.key, table.name) for schedule in one.pending), is_pending=True)
                     wanted.add(((schedule.name, schedule.key, table.name) for schedule in one.past), is_pending=False)
                 return counts_of(expected)
@@ -159,13 +162,14 @@ class Reconciler:
     def _orphans(
         self, wanted: "_Wanted", began_at: datetime, others: AbstractSet[str], *, mend: bool
     ) -> Iterator[Finding]:
-        """What nothing wants; of a rule among `others`, an item that nobody has looked at may want it."""
+        """What nothing wants. Of a rule among `others`, an item that nobody has looked at may want it; of a rule that
+        raised, the very item whose wish it could not tell: a mistake in a rule must not cost the schedules."""
         scheduled = {rule.name for rule in self._scheduled_rules()}
         swept = {rule.name for rule in self._app.rules} - scheduled
         for number, name in enumerate(wanted.not_wanted(), start=1):
             self._tell("looking at what nothing wants", number)
             rule = rule_of_name(name) or ""
-            if rule in others:
+            if rule in others or rule in self._unread:
                 continue
             found = self._group.get(name)
             if found is None or _touched_at(found) > began_at - MARGIN:

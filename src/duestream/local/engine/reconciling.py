@@ -144,7 +144,10 @@ class ReconcilingItems:
         """Schedules of the item that it does not want."""
         past = {schedule.name: schedule for schedule in expected.past}
         wanted = {schedule.name for schedule in expected.pending}
+        unread = {letter.rule.name for letter in expected.undigested}  # what the item wants of them, nobody knows
         for rule in rules:
+            if rule.name in unread:
+                continue
             for number in range(MAX_TARGETS):
                 name = schedule_name(rule.table.name, rule.name, key, number)
                 row = schedules.get_schedule(tx, rule.app_name, name)
