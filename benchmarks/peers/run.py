@@ -31,6 +31,8 @@ def main() -> None:
     arguments = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     counts = trials.QUICK if arguments.quick else Counts()
+    if arguments.folder is not None:
+        arguments.folder.mkdir(parents=True, exist_ok=True)
     known = machine.facts(arguments.folder)
     known["commit"] = _commit()
     with tempfile.TemporaryDirectory(prefix="peers-", dir=arguments.folder) as name:
