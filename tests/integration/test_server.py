@@ -75,9 +75,9 @@ def test_an_operation_that_is_not_served_names_those_that_are(server: RunningSer
     response = error_of(lambda: server.client("sts").get_session_token())
     assert response["Error"]["Code"] == "InvalidAction"
     assert "GetCallerIdentity" in response["Error"]["Message"]
-    response = error_of(lambda: server.client("sqs").remove_permission(QueueUrl="http://q", Label="l"))
+    response = error_of(lambda: server.client("dynamodb").list_exports())
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
-    assert "SendMessage" in response["Error"]["Message"]
+    assert "PutItem" in response["Error"]["Message"]
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,9 @@ class Applier:
         """
         with self._looking:
             if not self._is_beginning_known:
-                self._began_at = self.schedules.group_made_at(self._app_name, deadline=deadline)
+                made_at = self.schedules.group_made_at(self._app_name, deadline=deadline)
+                # Streams tell the time of a write to the second: one of the same second may have come after.
+                self._began_at = None if made_at is None else made_at.replace(microsecond=0)
                 self._is_beginning_known = True
             return self._began_at
 

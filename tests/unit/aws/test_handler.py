@@ -289,6 +289,16 @@ def test_an_item_from_before_that_is_written_again_is_of_the_apps_time() -> None
     assert list(bench.expressions.values()) == ["at(2026-11-23T13:01:05)"]
 
 
+def test_a_write_of_the_very_second_in_which_the_app_came_is_of_its_time() -> None:
+    """Streams tell the time of a write to the second, groups to the millisecond."""
+    bench = Bench(app_of_messages())
+    record = bench.table.put(item(at="2026-11-23T11:59:00Z"))
+    bench.scheduler.groups_made_at = bench.clock.now() + timedelta(milliseconds=300)
+    bench.clock.tick(timedelta(seconds=1))
+    assert bench.run(record) is None
+    assert len(bench.expressions) == 1
+
+
 def test_as_long_as_nobody_says_since_when_the_app_is_there_what_is_late_waits() -> None:
     bench = Bench(app_of_messages())
     records = [bench.table.put(item(key, "2026-11-23T12:30:00Z")) for key in "ab"]
